@@ -1,0 +1,5 @@
+//! breakwatch: tells people, once, with its reasons and its delay, when a price level breaks.
+
+pub mod time;
+pub mod market;
+pub mod event;

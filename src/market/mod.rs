@@ -1,0 +1,12 @@
+//! The market's own words: prices, contracts, sessions, ticks and bars.
+//!
+//! Pure: no clock, no file, no socket. Everything here is exact; a float never becomes a price.
+
+#![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic)]
+
+pub mod bar;
+pub mod calendar;
+pub mod instrument;
+pub mod price;
+pub mod symbol;
+pub mod tick;
