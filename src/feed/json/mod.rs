@@ -1,0 +1,3 @@
+//! Any JSON-over-WebSocket source, described by configuration instead of code.
+
+pub mod spec;

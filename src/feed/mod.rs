@@ -1,0 +1,7 @@
+//! From a vendor's frames to ticks: sessions, continuity and one protocol per vendor.
+//!
+//! Pure: the session is a transition table; whoever drives it owns the socket and the clock.
+
+#![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic)]
+
+pub mod json;
