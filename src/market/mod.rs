@@ -6,7 +6,9 @@
 
 pub mod bar;
 pub mod calendar;
+mod holidays;
 pub mod instrument;
 pub mod price;
+mod session;
 pub mod symbol;
 pub mod tick;

@@ -27,7 +27,9 @@ pub enum SymbolError {
     #[error("{0:?} is not a product root like RTY: 1 to 8 characters of A-Z and 0-9")]
     Root(String),
     /// Not a contract month.
-    #[error("{0:?} is not a contract month like Z26 or Z6: a code of {MONTH_CODES} and one or two digits of the year")]
+    #[error(
+        "{0:?} is not a contract month like Z26 or Z6: a code of {MONTH_CODES} and one or two digits of the year"
+    )]
     Month(String),
     /// Not a symbol.
     #[error("{0:?} is not a contract like RTYZ6, /RTYZ26:XCME, /RTYZ26 or CON.F.US.RTY.Z26")]
@@ -47,7 +49,9 @@ impl Root {
         let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
         let mut bytes = [0; ROOT_LEN_MAX];
         match bytes.get_mut(..text.len()) {
-            Some(place) if !text.is_empty() && text.bytes().all(allowed) => place.copy_from_slice(text.as_bytes()),
+            Some(place) if !text.is_empty() && text.bytes().all(allowed) => {
+                place.copy_from_slice(text.as_bytes())
+            }
             Some(_) | None => return Err(SymbolError::Root(clip(text))),
         }
         Ok(Self(bytes))
@@ -118,7 +122,8 @@ impl ContractMonth {
     pub fn parse(text: &str, near_year: i16) -> Result<Self, SymbolError> {
         let error = || SymbolError::Month(clip(text));
         let code = text.chars().next().ok_or_else(error)?;
-        let year = text.get(code.len_utf8()..).and_then(|digits| year_near(digits, near_year)).ok_or_else(error)?;
+        let year =
+            text.get(code.len_utf8()..).and_then(|digits| year_near(digits, near_year)).ok_or_else(error)?;
         Self::from_code(code, year).ok_or_else(error)
     }
 }
@@ -231,12 +236,14 @@ fn clip(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    const SPELLINGS: [Spelling; 4] = [Spelling::Globex, Spelling::Dxlink, Spelling::Schwab, Spelling::ProjectX];
+    const SPELLINGS: [Spelling; 4] =
+        [Spelling::Globex, Spelling::Dxlink, Spelling::Schwab, Spelling::ProjectX];
 
     fn symbol(root: &str, code: char, year: i16) -> Symbol {
         Symbol { root: Root::new(root).unwrap(), month: ContractMonth::from_code(code, year).unwrap() }
@@ -277,8 +284,25 @@ mod tests {
     #[test]
     fn what_is_no_contract_is_named() {
         for text in [
-            "", "RTY", "Z6", "RTYA6", "RTYZ", "RTYZ2026", "RTYZ126", "rtyz6", "/RTYZ26:", "/RTYZ26:X", "RTYZ26:XCME",
-            "CON.F.US.RTY", "CON.F.US.RTY.Z", "CON.F.US..Z26", "RTY Z6", "ÄZ6", "RTYÄ6", "TOOLONGROOTZ6", "//RTYZ6",
+            "",
+            "RTY",
+            "Z6",
+            "RTYA6",
+            "RTYZ",
+            "RTYZ2026",
+            "RTYZ126",
+            "rtyz6",
+            "/RTYZ26:",
+            "/RTYZ26:X",
+            "RTYZ26:XCME",
+            "CON.F.US.RTY",
+            "CON.F.US.RTY.Z",
+            "CON.F.US..Z26",
+            "RTY Z6",
+            "ÄZ6",
+            "RTYÄ6",
+            "TOOLONGROOTZ6",
+            "//RTYZ6",
         ] {
             assert!(Symbol::parse(text, 2026).is_err(), "{text:?}");
         }
