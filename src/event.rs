@@ -101,7 +101,9 @@ impl Kind {
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
-            Self::LevelApproached | Self::LevelCrossed | Self::LevelRearmed | Self::FeedQuarantined => Severity::Info,
+            Self::LevelApproached | Self::LevelCrossed | Self::LevelRearmed | Self::FeedQuarantined => {
+                Severity::Info
+            }
             Self::LevelRejected
             | Self::LevelRetested
             | Self::LevelHeld
@@ -111,7 +113,9 @@ impl Kind {
             | Self::FeedUp
             | Self::ChannelRecovered => Severity::Normal,
             Self::LevelBroken | Self::RecordSet | Self::FeedQuiet => Severity::High,
-            Self::LevelFailed | Self::LevelSuspended | Self::FeedDown | Self::ChannelFailing => Severity::Critical,
+            Self::LevelFailed | Self::LevelSuspended | Self::FeedDown | Self::ChannelFailing => {
+                Severity::Critical
+            }
         }
     }
 
@@ -430,6 +434,42 @@ pub struct Event {
     pub about: About,
 }
 
+impl Event {
+    /// The `step`-th event of a thread, about no level, with the severity of its kind.
+    #[must_use]
+    pub fn bare(
+        kind: Kind,
+        reason: Reason,
+        thread: &ThreadId,
+        step: u32,
+        (occurred_at, detected_at): (Timestamp, Timestamp),
+        numbers: Numbers,
+    ) -> Self {
+        Self {
+            id: EventId::new(thread, step, kind),
+            thread: thread.clone(),
+            kind,
+            severity: kind.severity(),
+            level: None,
+            instrument: None,
+            contract: None,
+            side: None,
+            price: None,
+            threshold: None,
+            level_price: None,
+            level_space: None,
+            occurred_at,
+            detected_at,
+            reason,
+            late: false,
+            from_bars: false,
+            rehearsal: false,
+            numbers,
+            about: About::default(),
+        }
+    }
+}
+
 fn is_default(about: &About) -> bool {
     *about == About::default()
 }
@@ -512,8 +552,24 @@ mod tests {
         assert_eq!(json["reason"], "cross");
         let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut contract = vec![
-            "id", "thread", "kind", "severity", "level", "instrument", "contract", "side", "price", "threshold",
-            "level_price", "level_space", "occurred_at", "detected_at", "reason", "late", "from_bars", "numbers",
+            "id",
+            "thread",
+            "kind",
+            "severity",
+            "level",
+            "instrument",
+            "contract",
+            "side",
+            "price",
+            "threshold",
+            "level_price",
+            "level_space",
+            "occurred_at",
+            "detected_at",
+            "reason",
+            "late",
+            "from_bars",
+            "numbers",
         ];
         contract.sort_unstable();
         assert_eq!(keys, contract);

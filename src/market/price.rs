@@ -11,6 +11,8 @@ use thiserror::Error;
 
 /// Nano-units in one point.
 const SCALE: i64 = 1_000_000_000;
+/// The same, for sizes without a sign.
+const UNITS: u64 = 1_000_000_000;
 /// Decimal digits that a price keeps.
 const DIGITS: u32 = 9;
 
@@ -180,8 +182,9 @@ impl Price {
     /// The text with at least `decimals` decimals, and more only if the value has them.
     #[must_use]
     pub fn with_decimals(self, decimals: u8) -> String {
-        let whole = self.0.unsigned_abs() / SCALE.unsigned_abs();
-        let fraction = format!("{:09}", self.0.unsigned_abs() % SCALE.unsigned_abs());
+        let (whole, rest) =
+            (self.0.unsigned_abs().div_euclid(UNITS), self.0.unsigned_abs().rem_euclid(UNITS));
+        let fraction = format!("{rest:09}");
         let needed = fraction.trim_end_matches('0').len().max(usize::from(decimals).min(9));
         let sign = if self.0 < 0 { "-" } else { "" };
         match fraction.get(..needed) {
@@ -305,7 +308,10 @@ impl TickSize {
     /// The difference in whole ticks, rounded towards zero.
     #[must_use]
     pub const fn count(self, difference: Price) -> i64 {
-        difference.0 / self.0
+        match difference.0.checked_div(self.0) {
+            Some(ticks) => ticks,
+            None => 0,
+        }
     }
 
     /// The grid price that `p` stands for: `p` itself, or its neighbour when the residual of a binary float
@@ -431,7 +437,10 @@ mod tests {
 
     #[test]
     fn what_is_not_a_price_is_refused() {
-        for text in ["", "NaN", "Infinity", "2,500", "2500,0", "1.2.3", "--1", "1e", "e5", "0x10", " ", "1 2", "1e+-2", "²"] {
+        for text in [
+            "", "NaN", "Infinity", "2,500", "2500,0", "1.2.3", "--1", "1e", "e5", "0x10", " ", "1 2",
+            "1e+-2", "²",
+        ] {
             assert!(matches!(Price::parse(text, true), Err(PriceError::NotDecimal(_))), "{text:?}");
         }
         for text in ["1e309", "99999999999999999999", "1e99999999999", "9300000000"] {
@@ -490,7 +499,13 @@ mod tests {
     #[test]
     fn distances_read_write_and_resolve() {
         let at = p("2500");
-        for (text, points) in [("2 ticks", "0.2"), ("1 tick", "0.1"), ("10 points", "10"), ("0.4 %", "10"), ("0.25 points", "0.3")] {
+        for (text, points) in [
+            ("2 ticks", "0.2"),
+            ("1 tick", "0.1"),
+            ("10 points", "10"),
+            ("0.4 %", "10"),
+            ("0.25 points", "0.3"),
+        ] {
             let d: Distance = text.parse().unwrap();
             assert_eq!(d.to_string(), text);
             assert_eq!(d.resolve(RTY, at, None), Some(p(points)), "{text}");

@@ -1,0 +1,311 @@
+//! The market of one instrument: what is known of it now, and which levels hang on it.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::guard::{Guard, Print, Verdict};
+use crate::engine::index::{Index, LevelIndex};
+use crate::engine::level::Gap;
+use crate::engine::rule::PriceFrom;
+use crate::market::calendar::{Calendar, SessionState};
+use crate::market::instrument::Instrument;
+use crate::market::price::{Price, TickSize};
+use crate::market::symbol::ContractMonth;
+use crate::market::tick::{InstrumentId, Tick};
+use crate::time::Timestamp;
+
+/// The place of a book in the engine's list.
+pub type BookIndex = usize;
+
+/// Exchange times this far back on a live connection are doubted.
+const BACKWARDS_NS: i64 = 5_000_000_000;
+/// So many doubtful prints in a row are believed: then the one before them was wrong.
+const BACKWARDS_BELIEVED: usize = 3;
+
+/// How far the stream of prints was read, so that a repeat of it is recognised after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The last exchange time.
+    pub at: Timestamp,
+    /// How many prints bore it.
+    pub prints: u32,
+    /// The feed's number of the last one.
+    pub sequence: Option<u64>,
+}
+
+/// What survives a restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Saved {
+    /// The contract in force.
+    pub contract: Option<ContractMonth>,
+    /// How far the prints were read.
+    pub position: Option<Position>,
+    /// The engine's time of the last price.
+    pub last_at: Option<Timestamp>,
+    /// The last price of each kind (trade, bid, ask, mid).
+    pub last: [Option<Price>; 4],
+    /// Which prints are believed.
+    pub guard: Guard,
+    /// The trade date as yyyymmdd.
+    pub trade_date: i32,
+    /// Highest trade of the trade date.
+    pub high: Option<Price>,
+    /// Lowest trade of the trade date.
+    pub low: Option<Price>,
+    /// Last trade of the trade date before.
+    pub prior: Option<Price>,
+}
+
+/// Levels that compare one kind of price.
+#[derive(Clone, Debug, Default)]
+pub struct Lane {
+    /// Which levels a price concerns.
+    pub index: Index,
+    /// Nobody watched since then.
+    pub unwatched_since: Option<Timestamp>,
+}
+
+/// The market of one instrument, or of one pinned month of it.
+#[derive(Clone, Debug)]
+pub struct Book {
+    /// Which instrument.
+    pub instrument: InstrumentId,
+    /// Only this month.
+    pub pinned: Option<ContractMonth>,
+    /// The root's name.
+    pub root: String,
+    /// The tick grid.
+    pub tick: TickSize,
+    /// Sessions.
+    pub calendar: Calendar,
+    /// What survives a restart.
+    pub saved: Saved,
+    /// One for each kind of price.
+    pub lanes: [Lane; 4],
+    /// All levels by price, to name the next one above and below.
+    pub prices: BTreeSet<(Price, LevelIndex)>,
+    /// Levels that wait for a time.
+    pub timers: BTreeSet<(Timestamp, LevelIndex)>,
+    /// The part of the day, valid until its end.
+    pub session: SessionState,
+    /// The next doubtful print is worth an event again from here on.
+    pub doubt_told_until: Timestamp,
+    resume: Option<Position>,
+    repeated: u32,
+    backwards: Vec<Tick>,
+}
+
+/// What reading a trade's time and number said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// New.
+    Fresh,
+    /// Seen before the restart or reconnection.
+    Repeat,
+    /// Its time runs backwards: held.
+    Doubtful,
+    /// Its time ran backwards, and so did that of the prints before it: they are the truth.
+    Believed(Vec<Tick>),
+}
+
+impl Book {
+    /// An instrument of which nothing is known yet.
+    #[must_use]
+    pub fn new(
+        id: InstrumentId,
+        instrument: &Instrument,
+        pinned: Option<ContractMonth>,
+        guard: Guard,
+    ) -> Self {
+        Self {
+            instrument: id,
+            pinned,
+            root: instrument.root.as_str().to_owned(),
+            tick: instrument.tick,
+            calendar: instrument.calendar.clone(),
+            session: SessionState {
+                until: Timestamp::MIN,
+                ..instrument.calendar.state(Timestamp::default())
+            },
+            saved: Saved {
+                contract: pinned,
+                position: None,
+                last_at: None,
+                last: [None; 4],
+                guard,
+                trade_date: 0,
+                high: None,
+                low: None,
+                prior: None,
+            },
+            lanes: Default::default(),
+            prices: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            doubt_told_until: Timestamp::MIN,
+            resume: None,
+            repeated: 0,
+            backwards: Vec::new(),
+        }
+    }
+
+    /// The name under which its state is saved.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self.pinned {
+            Some(month) => format!("{}:{}-{:02}", self.root, month.year, month.month),
+            None => self.root.clone(),
+        }
+    }
+
+    /// Takes up where an earlier process ended. A position far in the future came from a wrong clock.
+    pub fn restore(&mut self, saved: Saved, now: Timestamp) {
+        let horizon = now.saturating_add(std::time::Duration::from_secs(86_400));
+        let guard = std::mem::replace(&mut self.saved.guard, Guard::new(None));
+        self.saved = saved;
+        self.saved.guard = self.saved.guard.clone().with_width_of(&guard);
+        self.saved.position = self.saved.position.filter(|position| position.at <= horizon);
+        self.saved.last_at = self.saved.last_at.filter(|at| *at <= horizon);
+        self.unwatched(self.saved.last_at.unwrap_or(now));
+        self.resume = self.saved.position;
+    }
+
+    /// From here on nobody sees what trades.
+    pub fn unwatched(&mut self, at: Timestamp) {
+        let since = self.saved.last_at.map_or(at, |last| last.min(at));
+        for lane in &mut self.lanes {
+            lane.unwatched_since = lane.unwatched_since.or(Some(since));
+        }
+    }
+
+    /// From here on prints come again; some may be repeats.
+    pub fn watched(&mut self) {
+        self.resume = self.saved.position;
+        self.repeated = 0;
+        self.backwards.clear();
+    }
+
+    /// The engine's time for a tick: it never runs backwards.
+    #[must_use]
+    pub fn time_of(&self, tick: &Tick, ahead: std::time::Duration) -> Timestamp {
+        let at = tick.at().min(tick.received_at.saturating_add(ahead));
+        self.saved.last_at.map_or(at, |last| last.max(at))
+    }
+
+    /// Whether a trade is new, by its own time and number.
+    pub fn read(&mut self, tick: &Tick) -> Read {
+        let Some(at) = tick.exchange_at else { return Read::Fresh };
+        if let Some(resume) = self.resume {
+            if self.is_repeat(tick, at, resume) {
+                return Read::Repeat;
+            }
+            if at > resume.at {
+                self.resume = None;
+            }
+        }
+        let believed = match self.saved.position {
+            Some(last) if at.as_nanos() < last.at.as_nanos().saturating_sub(BACKWARDS_NS) => {
+                self.backwards.push(*tick);
+                if self.backwards.len() < BACKWARDS_BELIEVED {
+                    return Read::Doubtful;
+                }
+                Some(std::mem::take(&mut self.backwards))
+            }
+            Some(_) | None => None,
+        };
+        self.backwards.clear();
+        self.saved.position = Some(match self.saved.position {
+            Some(last) if last.at == at => Position {
+                at,
+                prints: last.prints.saturating_add(1),
+                sequence: tick.sequence.or(last.sequence),
+            },
+            // A print a little out of order does not move the position back.
+            Some(last) if last.at > at && believed.is_none() => last,
+            Some(_) | None => Position { at, prints: 1, sequence: tick.sequence },
+        });
+        believed.map_or(Read::Fresh, Read::Believed)
+    }
+
+    fn is_repeat(&mut self, tick: &Tick, at: Timestamp, resume: Position) -> bool {
+        if let (Some(sequence), Some(last)) = (tick.sequence, resume.sequence) {
+            return sequence <= last && at <= resume.at;
+        }
+        let again = at == resume.at && self.repeated < resume.prints;
+        if again {
+            self.repeated = self.repeated.saturating_add(1);
+        }
+        again || at < resume.at
+    }
+
+    /// Takes the time in, and with it a new part of the day. Returns whether a new trade date began.
+    pub fn advance(&mut self, at: Timestamp) -> bool {
+        if at < self.session.until && self.session.until != Timestamp::MIN {
+            return false;
+        }
+        self.session = self.calendar.state(at);
+        let date = self.session.trade_date;
+        let today = i32::from(date.year())
+            .saturating_mul(10_000)
+            .saturating_add(i32::from(date.month()).saturating_mul(100))
+            .saturating_add(i32::from(date.day()));
+        let began = today != self.saved.trade_date;
+        if began {
+            self.saved.trade_date = today;
+            self.saved.prior = self.last(PriceFrom::Trade).or(self.saved.prior);
+            self.saved.high = None;
+            self.saved.low = None;
+            if let Some(last_at) = self.saved.last_at {
+                self.unwatched(last_at);
+            }
+        }
+        began
+    }
+
+    /// The last price of a kind.
+    #[must_use]
+    pub fn last(&self, from: PriceFrom) -> Option<Price> {
+        self.saved.last.get(lane_of(from)).copied().flatten()
+    }
+
+    /// Takes a price in; returns what nobody saw before it, if there is such a time.
+    pub fn take(&mut self, from: PriceFrom, price: Price, at: Timestamp) -> Option<Gap> {
+        let lane = lane_of(from);
+        let before = self.last(from);
+        if let Some(last) = self.saved.last.get_mut(lane) {
+            *last = Some(price);
+        }
+        self.saved.last_at = Some(at);
+        if from == PriceFrom::Trade {
+            self.saved.high = Some(self.saved.high.map_or(price, |high| high.max(price)));
+            self.saved.low = Some(self.saved.low.map_or(price, |low| low.min(price)));
+        }
+        let since = self.lanes.get_mut(lane)?.unwatched_since.take()?;
+        Some(Gap { last: before?, from: since, until: at })
+    }
+
+    /// Asks the guard about a trade that lies on the grid.
+    pub fn judge(&mut self, print: Print) -> Verdict {
+        self.saved.guard.on_print(print, self.tick)
+    }
+
+    /// The levels that compare this kind of price.
+    #[must_use]
+    pub fn lane(&self, from: PriceFrom) -> Option<&Lane> {
+        self.lanes.get(lane_of(from))
+    }
+
+    /// The same, to change.
+    pub fn lane_mut(&mut self, from: PriceFrom) -> Option<&mut Lane> {
+        self.lanes.get_mut(lane_of(from))
+    }
+}
+
+const fn lane_of(from: PriceFrom) -> usize {
+    match from {
+        PriceFrom::Trade => 0,
+        PriceFrom::Bid => 1,
+        PriceFrom::Ask => 2,
+        PriceFrom::Mid => 3,
+    }
+}

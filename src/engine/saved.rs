@@ -1,0 +1,186 @@
+//! What of the engine survives a restart, and how it is taken up again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::engine::link::SavedLink;
+use crate::engine::rule::{Confirm, PriceFrom, Rule};
+use crate::engine::{Engine, Step, book, index_of, level};
+use crate::event::{Side, Space};
+use crate::market::price::{Distance, Price};
+use crate::market::symbol::ContractMonth;
+use crate::time::Timestamp;
+
+/// A level's state under its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedLevel {
+    /// The rule's name.
+    pub key: String,
+    /// Of those keys that give the state its meaning; another fingerprint, another level.
+    pub fingerprint: String,
+    /// JSON.
+    pub state: String,
+}
+
+/// A book's or feed's state under its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedBook {
+    /// The instrument, or `feed:` and its name.
+    pub key: String,
+    /// JSON.
+    pub state: String,
+}
+
+/// Why a state could not be written or read.
+#[derive(Debug, Error)]
+pub enum SavedError {
+    /// The text of a state is damaged.
+    #[error("the saved state of {key:?} cannot be read")]
+    Unreadable {
+        /// Whose.
+        key: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A state has no text.
+    #[error("the state of {key:?} cannot be written")]
+    Unwritable {
+        /// Whose.
+        key: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// What of a rule decides on which side of what price is. Text, distances of later steps and pauses may change
+/// without the level forgetting what happened.
+#[derive(Serialize)]
+struct Meaning<'a> {
+    root: &'a str,
+    contract: Option<ContractMonth>,
+    price: Price,
+    side: Side,
+    space: Space,
+    price_from: PriceFrom,
+    strict: bool,
+    margin: Distance,
+    confirm: &'a [Confirm],
+}
+
+fn fingerprint(root: &str, rule: &Rule) -> String {
+    let meaning = Meaning {
+        root,
+        contract: rule.contract,
+        price: rule.price,
+        side: rule.side,
+        space: rule.space,
+        price_from: rule.price_from,
+        strict: rule.strict,
+        margin: rule.margin,
+        confirm: &rule.confirm,
+    };
+    let text = serde_json::to_vec(&meaning).unwrap_or_default();
+    Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write<T: Serialize>(key: &str, value: &T) -> Result<String, SavedError> {
+    serde_json::to_string(value).map_err(|source| SavedError::Unwritable { key: key.to_owned(), source })
+}
+
+fn read<T: for<'de> Deserialize<'de>>(key: &str, text: &str) -> Result<T, SavedError> {
+    serde_json::from_str(text).map_err(|source| SavedError::Unreadable { key: key.to_owned(), source })
+}
+
+impl Engine {
+    /// The states of the levels that a step changed.
+    ///
+    /// # Errors
+    /// When a state has no text, which would be a defect.
+    pub fn saved_levels(&self, step: &Step) -> Result<Vec<SavedLevel>, SavedError> {
+        let changed = step.levels.iter().filter_map(|id| self.levels.get(index_of(*id)));
+        changed
+            .map(|level| {
+                let root =
+                    self.instruments.get(level.rule.instrument.index()).map_or("", |i| i.root.as_str());
+                Ok(SavedLevel {
+                    key: level.rule.name.clone(),
+                    fingerprint: fingerprint(root, &level.rule),
+                    state: write(&level.rule.name, &level.state)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The states of all books and feeds: how far the stream of prints was read.
+    ///
+    /// # Errors
+    /// When a state has no text, which would be a defect.
+    pub fn saved_books(&self) -> Result<Vec<SavedBook>, SavedError> {
+        let books = self.books.iter().map(|book| {
+            let key = book.key();
+            write(&key, &book.saved).map(|state| SavedBook { key, state })
+        });
+        let links = self.links.iter().map(|link| {
+            let key = link.key();
+            write(&key, &link.saved).map(|state| SavedBook { key, state })
+        });
+        books.chain(links).collect()
+    }
+
+    /// Takes up where an earlier process ended. Levels whose meaning changed begin anew; the names of those
+    /// that are no longer in the configuration are returned.
+    ///
+    /// # Errors
+    /// When a saved text is damaged.
+    pub fn restore(
+        &mut self,
+        levels: &[SavedLevel],
+        books: &[SavedBook],
+        now: Timestamp,
+    ) -> Result<Vec<String>, SavedError> {
+        for saved in books {
+            if let Some(book) = self.books.iter_mut().find(|book| book.key() == saved.key) {
+                book.restore(read::<book::Saved>(&saved.key, &saved.state)?, now);
+            }
+            if let Some(link) = self.links.iter_mut().find(|link| link.key() == saved.key) {
+                link.saved = read::<SavedLink>(&saved.key, &saved.state)?;
+            }
+        }
+        let names = self.levels.iter().enumerate().map(|(at, level)| (level.rule.name.clone(), at));
+        let places: BTreeMap<String, usize> = names.collect();
+        let mut gone = Vec::new();
+        for saved in levels {
+            match places.get(&saved.key) {
+                Some(at) => self.restore_level(*at, saved, now)?,
+                None => gone.push(saved.key.clone()),
+            }
+        }
+        Ok(gone)
+    }
+
+    fn restore_level(&mut self, at: usize, saved: &SavedLevel, now: Timestamp) -> Result<(), SavedError> {
+        let Some(level) = self.levels.get_mut(at) else { return Ok(()) };
+        let root = self.instruments.get(level.rule.instrument.index()).map_or("", |i| i.root.as_str());
+        if fingerprint(root, &level.rule) != saved.fingerprint {
+            return Ok(());
+        }
+        level.state = read::<level::State>(&saved.key, &saved.state)?;
+        let Ok(id) = u32::try_from(at) else { return Ok(()) };
+        let then = self
+            .level_book
+            .get(at)
+            .and_then(|book| self.books.get(*book))
+            .and_then(|book| book.saved.last_at);
+        let mut step = Step::default();
+        // Nobody has watched since the earlier process ended.
+        self.with_level(id, then.unwrap_or(now), now, None, &mut step, |level, scene, _| {
+            level.on_feed_lost(scene)
+        });
+        Ok(())
+    }
+}
