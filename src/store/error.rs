@@ -152,10 +152,7 @@ impl StoreError {
     /// The error itself, without the frame that names the database.
     #[must_use]
     pub fn root(&self) -> &Self {
-        match self {
-            Self::Open { source, .. } => source.root(),
-            other => other,
-        }
+        if let Self::Open { source, .. } = self { source.root() } else { self }
     }
 
     /// No space is left: heals by itself when there is space again.
@@ -179,23 +176,25 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        match error.as_database_error().and_then(sqlite_code) {
-            Some(code) => from_code(code, error),
-            None => match error {
-                sqlx::Error::Io(e) => e.into(),
-                other => Self::Database(other),
-            },
+        if let Some(code) = error.as_database_error().and_then(sqlite_code) {
+            return from_code(code, error);
         }
+        if let sqlx::Error::Io(error) = error { error.into() } else { Self::Database(error) }
     }
 }
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::PermissionDenied => Self::Denied(error.into()),
-            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(error.into()),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(error.into()),
-            _ => Self::Database(sqlx::Error::Io(error)),
+        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let kind = error.kind();
+        if kind == PermissionDenied {
+            Self::Denied(error.into())
+        } else if kind == ReadOnlyFilesystem {
+            Self::ReadOnly(error.into())
+        } else if matches!(kind, StorageFull | QuotaExceeded) {
+            Self::Full(error.into())
+        } else {
+            Self::Database(sqlx::Error::Io(error))
         }
     }
 }
@@ -211,16 +210,21 @@ const SQLITE_IOERR_SHMSIZE: i32 = 10 | (19 << 8);
 /// Sorts by the result codes of <https://www.sqlite.org/rescode.html>; the low byte is the primary code.
 fn from_code(code: i32, error: sqlx::Error) -> StoreError {
     match (code & 0xff, code) {
-        (3 | 23, _) => StoreError::Denied(error.into()),
-        (5 | 6, _) => StoreError::Busy(error.into()),
-        (8, _) => StoreError::ReadOnly(error.into()),
-        (13, _) | (_, SQLITE_IOERR_SHMSIZE) => StoreError::Full(error.into()),
-        (10, _) => StoreError::Disk(error.into()),
+        (3 | 23, _) => StoreError::Denied(cause(error)),
+        (5 | 6, _) => StoreError::Busy(cause(error)),
+        (8, _) => StoreError::ReadOnly(cause(error)),
+        (13, _) | (_, SQLITE_IOERR_SHMSIZE) => StoreError::Full(cause(error)),
+        (10, _) => StoreError::Disk(cause(error)),
         (11, _) => StoreError::Damaged(error.to_string()),
         (19, _) => StoreError::Constraint(error),
         (26, _) => StoreError::NotSqlite,
         _ => StoreError::Database(error),
     }
+}
+
+/// What SQLite said, without the driver's frame, which repeats it.
+fn cause(error: sqlx::Error) -> BoxedCause {
+    if let sqlx::Error::Database(said) = error { said } else { error.into() }
 }
 
 fn pid_text(pid: Option<u32>) -> String {

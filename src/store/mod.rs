@@ -21,6 +21,7 @@ pub mod thread;
 
 mod lock;
 mod open;
+mod schema;
 
 #[cfg(test)]
 mod fixture;

@@ -1,27 +1,17 @@
-//! Opening a database: whose it is, whether it is sound, which schema it has.
+//! Opening a database, for writing or for reading alone.
 //!
 //! A file is looked at before anything of it is changed, so a refusal leaves it as it was. Nothing here repairs.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
 
 use crate::store::error::StoreError;
 use crate::store::history::History;
 use crate::store::lock::Lock;
-use crate::store::{ACQUIRE_TIMEOUT, BUSY_TIMEOUT, JOURNAL_SIZE_MAX, READERS_MAX, Store};
-
-/// Every schema there has been, in order; embedded in the program.
-static MIGRATIONS: Migrator = sqlx::migrate!();
-
-/// "brkw", as the first migration writes it.
-const APPLICATION_ID: i64 = 0x6272_6b77;
-
-/// Earlier versions can damage a database when two connections meet at the end of the write-ahead log.
-const SQLITE_OLDEST: [u32; 3] = [3, 51, 3];
+use crate::store::{ACQUIRE_TIMEOUT, BUSY_TIMEOUT, JOURNAL_SIZE_MAX, READERS_MAX, Store, schema};
 
 impl Store {
     /// Opens the database at `path` for writing, and creates it when there is none, though not its directory. An
@@ -48,13 +38,13 @@ async fn open_for_writing(path: &Path) -> Result<Store, StoreError> {
     let lock = Lock::take(path)?;
     if path.exists() {
         let mut connection = connect(path, &options(path)).await?;
-        inspect(&mut connection, path).await?;
-        quick_check(&mut connection).await?;
+        schema::inspect(&mut connection, path).await?;
+        schema::quick_check(&mut connection).await?;
         connection.close().await?;
     }
     let writer = writer(path).await?;
-    check_sqlite(&writer).await?;
-    migrate(&writer).await?;
+    schema::check_sqlite(&writer).await?;
+    schema::migrate(&writer).await?;
     let history = History::new(readers(path).await?);
     Ok(Store { path: path.to_owned(), writer, history, _lock: lock })
 }
@@ -64,9 +54,9 @@ async fn open_for_reading(path: &Path) -> Result<History, StoreError> {
         return Err(StoreError::Missing(path.to_owned()));
     }
     let mut connection = connect(path, &options(path).read_only(true)).await?;
-    let found = inspect(&mut connection, path).await?;
+    let found = schema::inspect(&mut connection, path).await?;
     connection.close().await?;
-    let known = newest_schema();
+    let known = schema::newest();
     if found < known {
         return Err(StoreError::OlderSchema { path: path.to_owned(), found, known });
     }
@@ -88,30 +78,29 @@ fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     match resolved {
         Ok(path) if path.is_dir() => Err(StoreError::IsDirectory(path)),
         Ok(path) => Ok(path),
-        Err(error) => match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                Err(StoreError::NoDirectory(parent.to_owned()))
-            }
-            _ => Err(naming(path.to_owned(), error.into())),
-        },
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(StoreError::NoDirectory(parent.to_owned()))
+        }
+        Err(error) => Err(naming(path.to_owned(), error.into())),
     }
 }
 
 /// Puts the path around an error that does not name it.
 fn naming(path: PathBuf, error: StoreError) -> StoreError {
-    match error {
-        error @ (StoreError::InUse { .. }
-        | StoreError::Missing(_)
-        | StoreError::Foreign { .. }
-        | StoreError::NewerSchema { .. }
-        | StoreError::OlderSchema { .. }) => error,
-        error => StoreError::Open { path, source: Box::new(error) },
-    }
+    let names_it = matches!(
+        error,
+        StoreError::InUse { .. }
+            | StoreError::Missing(_)
+            | StoreError::Foreign { .. }
+            | StoreError::NewerSchema { .. }
+            | StoreError::OlderSchema { .. }
+    );
+    if names_it { error } else { StoreError::Open { path, source: Box::new(error) } }
 }
 
 /// What every connection has. A schema that someone else altered runs no functions, and a damaged page is noticed
 /// when it is read.
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
@@ -162,62 +151,6 @@ fn pool() -> SqlitePoolOptions {
         .test_before_acquire(false)
 }
 
-/// Whose database it is; returns its schema, 0 for an empty one.
-async fn inspect(connection: &mut SqliteConnection, path: &Path) -> Result<i64, StoreError> {
-    let application_id: i64 = sqlx::query_scalar("pragma application_id").fetch_one(&mut *connection).await?;
-    let tables: i64 =
-        sqlx::query_scalar("select count(*) from sqlite_schema").fetch_one(&mut *connection).await?;
-    if tables == 0 {
-        return Ok(0);
-    }
-    if application_id != APPLICATION_ID {
-        return Err(StoreError::Foreign { path: path.to_owned(), application_id });
-    }
-    let found: Option<i64> =
-        sqlx::query_scalar("select max(version) from _sqlx_migrations").fetch_one(&mut *connection).await?;
-    let (found, known) = (found.unwrap_or(0), newest_schema());
-    if found > known {
-        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known });
-    }
-    Ok(found)
-}
-
-/// A damaged file takes thousands of further rows without a word unless it is asked.
-async fn quick_check(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let found: String = sqlx::query_scalar("pragma quick_check(1)").fetch_one(connection).await?;
-    if found == "ok" { Ok(()) } else { Err(StoreError::Damaged(found)) }
-}
-
-async fn check_sqlite(pool: &SqlitePool) -> Result<(), StoreError> {
-    let version: String = sqlx::query_scalar("select sqlite_version()").fetch_one(pool).await?;
-    let parts: Vec<u32> = version.split('.').map_while(|part| part.parse().ok()).collect();
-    if parts.as_slice() >= SQLITE_OLDEST.as_slice() { Ok(()) } else { Err(StoreError::OldSqlite(version)) }
-}
-
-/// All or nothing: the driver's own lock for migrations does nothing on SQLite.
-async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
-    let mut transaction = writer.begin_with("begin immediate").await?;
-    MIGRATIONS.run(&mut *transaction).await.map_err(classify)?;
-    Ok(transaction.commit().await?)
-}
-
-/// A full disk is a full disk, also in a migration.
-fn classify(error: sqlx::migrate::MigrateError) -> StoreError {
-    use sqlx::migrate::MigrateError;
-    match error {
-        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)
-            if source.as_database_error().is_some_and(|e| e.code().as_deref() != Some("1")) =>
-        {
-            source.into()
-        }
-        error => StoreError::Migrate(error),
-    }
-}
-
-fn newest_schema() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use std::process::Command;
@@ -246,12 +179,6 @@ mod tests {
 
     async fn refusal(path: &Path) -> StoreError {
         Store::open(path).await.unwrap_err()
-    }
-
-    async fn execute(path: &Path, sql: &'static str) {
-        let mut connection = options(path).connect().await.unwrap();
-        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
     }
 
     #[tokio::test]
@@ -359,96 +286,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_not_sqlite_is_refused_and_left_alone() {
-        let place = Place::new();
-        for content in ["hello\n".repeat(1), "hello\n".repeat(10_000)] {
-            std::fs::write(place.path(), &content).unwrap();
-            let error = refusal(&place.path()).await;
-            assert!(matches!(error.root(), StoreError::NotSqlite), "{error:?}");
-            assert!(error.to_string().contains("ledger.db") && error.is_fatal(), "{error}");
-            assert_eq!(std::fs::read_to_string(place.path()).unwrap(), content);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_database_of_another_program_is_refused_and_left_alone() {
-        let place = Place::new();
-        let create = options(&place.path()).create_if_missing(true).connect().await.unwrap();
-        create.close().await.unwrap();
-        execute(&place.path(), "pragma application_id = 77; create table events (x)").await;
-        let before = std::fs::read(place.path()).unwrap();
-        let error = refusal(&place.path()).await;
-        assert!(matches!(error, StoreError::Foreign { application_id: 77, .. }), "{error}");
-        assert_eq!(std::fs::read(place.path()).unwrap(), before);
-    }
-
-    #[tokio::test]
-    async fn an_empty_file_becomes_a_database() {
-        let place = Place::new();
-        std::fs::write(place.path(), "").unwrap();
-        let store = place.open().await;
-        assert_eq!(record(&store, &[event("2500", 1, Kind::LevelBroken)]).await.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_newer_schema_is_refused_with_both_versions() {
-        let place = Place::new();
-        place.open().await.close().await;
-        execute(
-            &place.path(),
-            "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
-             values (9000, 'later', true, x'00', 0)",
-        )
-        .await;
-        let error = refusal(&place.path()).await;
-        let known = newest_schema();
-        assert!(
-            matches!(error, StoreError::NewerSchema { found: 9000, known: k, .. } if k == known),
-            "{error}"
-        );
-        assert!(error.to_string().contains("9000") && error.to_string().contains("newer version"), "{error}");
-        let error = Store::open_read_only(&place.path()).await.unwrap_err();
-        assert!(matches!(error, StoreError::NewerSchema { .. }), "{error}");
-    }
-
-    #[tokio::test]
-    async fn an_altered_schema_history_is_refused() {
-        let place = Place::new();
-        place.open().await.close().await;
-        execute(&place.path(), "update _sqlx_migrations set checksum = x'00'").await;
-        let error = refusal(&place.path()).await;
-        assert!(matches!(error.root(), StoreError::Migrate(_)), "{error:?}");
-    }
-
-    #[tokio::test]
-    async fn a_damaged_file_is_found_at_the_start() {
-        let place = Place::new();
-        let store = place.open().await;
-        record(&store, &(1..=500).map(|n| event("2500", n, Kind::LevelBroken)).collect::<Vec<_>>()).await;
-        store.close().await;
-        drop(store);
-        let mut content = std::fs::read(place.path()).unwrap();
-        let middle = content.len() / 2 / 4096 * 4096;
-        content[middle..middle + 4096].fill(0xa5);
-        std::fs::write(place.path(), content).unwrap();
-        let error = refusal(&place.path()).await;
-        assert!(matches!(error.root(), StoreError::Damaged(_)) && error.is_fatal(), "{error:?}");
-    }
-
-    #[tokio::test]
-    async fn a_file_cut_short_is_found_at_the_start() {
-        let place = Place::new();
-        let store = place.open().await;
-        record(&store, &(1..=500).map(|n| event("2500", n, Kind::LevelBroken)).collect::<Vec<_>>()).await;
-        store.close().await;
-        drop(store);
-        let file = std::fs::OpenOptions::new().write(true).open(place.path()).unwrap();
-        file.set_len(file.metadata().unwrap().len() / 2).unwrap();
-        let error = refusal(&place.path()).await;
-        assert!(matches!(error.root(), StoreError::Damaged(_)), "{error:?}");
-    }
-
-    #[tokio::test]
     async fn a_reader_sees_each_commit_while_the_writer_has_the_file() {
         let place = Place::new();
         let store = place.open().await;
@@ -512,15 +349,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_may_not_be_written_is_read_only() {
+    async fn a_file_that_may_not_be_written_or_read_is_refused() {
         use std::os::unix::fs::PermissionsExt as _;
         let place = Place::new();
         place.open().await.close().await;
-        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o400)).unwrap();
-        let forbidden = std::fs::OpenOptions::new().write(true).open(place.path()).is_err();
-        match Store::open(&place.path()).await {
-            Err(error) if forbidden => assert!(matches!(error.root(), StoreError::ReadOnly(_)), "{error:?}"),
-            other => assert!(other.is_ok() && !forbidden, "{other:?}"),
+        for (mode, expected) in [(0o400, "ReadOnly"), (0o000, "Denied")] {
+            std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            // The administrator may write to anything.
+            let forbidden = std::fs::OpenOptions::new().write(true).open(place.path()).is_err();
+            match Store::open(&place.path()).await {
+                Err(error) if forbidden => {
+                    let kind = format!("{:?}", error.root());
+                    assert!(kind.starts_with(expected), "{kind}");
+                }
+                other => assert!(other.is_ok() && !forbidden, "{other:?}"),
+            }
         }
     }
 }
