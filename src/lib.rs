@@ -12,4 +12,6 @@ pub mod engine;
 
 pub mod outbox;
 
+pub mod store;
+
 pub mod deliver;
