@@ -15,6 +15,7 @@
 pub mod commit;
 pub mod counts;
 pub mod delivery;
+pub mod desk;
 pub mod error;
 pub mod history;
 pub mod thread;
@@ -52,7 +53,8 @@ pub struct Store {
     path: PathBuf,
     writer: SqlitePool,
     history: History,
-    _lock: Lock,
+    /// Absent at a [`desk`].
+    _lock: Option<Lock>,
 }
 
 /// What a checkpoint did to the write-ahead log.

@@ -24,6 +24,16 @@ impl Store {
         open_for_writing(&path).await.map_err(|error| naming(path, error))
     }
 
+    /// Opens an existing database for writing beside the process that has it; see [`crate::store::desk`].
+    pub(super) async fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        let path = resolve(path)?;
+        let history = open_for_reading(&path).await.map_err(|error| naming(path.clone(), error))?;
+        match writer(&path).await {
+            Ok(writer) => Ok(Self { path, writer, history, _lock: None }),
+            Err(error) => Err(naming(path, error)),
+        }
+    }
+
     /// Opens the database at `path` for reading alone, also while another process writes to it.
     ///
     /// # Errors
@@ -46,7 +56,7 @@ async fn open_for_writing(path: &Path) -> Result<Store, StoreError> {
     schema::check_sqlite(&writer).await?;
     schema::migrate(&writer).await?;
     let history = History::new(readers(path).await?);
-    Ok(Store { path: path.to_owned(), writer, history, _lock: lock })
+    Ok(Store { path: path.to_owned(), writer, history, _lock: Some(lock) })
 }
 
 async fn open_for_reading(path: &Path) -> Result<History, StoreError> {
