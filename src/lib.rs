@@ -15,3 +15,5 @@ pub mod outbox;
 pub mod store;
 
 pub mod deliver;
+
+pub mod demo;

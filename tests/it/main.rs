@@ -1,0 +1,13 @@
+//! The one integration-test binary: what holds for the whole program, seen from outside.
+//!
+//! Unit tests stand beside the code; nothing here repeats them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this crate is tests only, its helpers too"
+)]
+
+mod architecture;
