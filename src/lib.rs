@@ -12,6 +12,8 @@ pub mod engine;
 
 pub mod outbox;
 
+pub mod study;
+
 pub mod store;
 
 pub mod deliver;

@@ -6,6 +6,7 @@ use crate::engine::book::{Book, BookIndex};
 use crate::engine::guard::Print;
 use crate::engine::index::LevelIndex;
 use crate::engine::level::{Fact, Level};
+use crate::engine::rule::PriceFrom;
 use crate::engine::{Engine, Step, count, index_of};
 use crate::event::{Event, Kind, Numbers, Px, Reason, ThreadId};
 use crate::market::price::Price;
@@ -16,7 +17,32 @@ use crate::time::Timestamp;
 /// At most one event about doubtful prints in this time, per instrument.
 const DOUBT_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// The last trade of one instrument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// The instrument.
+    pub root: String,
+    /// Its contract.
+    pub contract: Option<String>,
+    /// The price, if there was one.
+    pub price: Option<Px>,
+    /// When that was.
+    pub at: Option<Timestamp>,
+}
+
 impl Engine {
+    /// The last trade of every instrument.
+    #[must_use]
+    pub fn lasts(&self) -> Vec<Last> {
+        let last = |book: &Book| Last {
+            root: book.root.clone(),
+            contract: self.contract_name(book, book.pinned.or(book.saved.contract)),
+            price: book.last(PriceFrom::Trade).map(|price| Px::new(price, book.tick)),
+            at: book.saved.last_at,
+        };
+        self.books.iter().map(last).collect()
+    }
+
     /// A fact of a level, with everything that its reader wants to know.
     pub(super) fn dress(&self, id: LevelIndex, fact: &Fact, now: Timestamp) -> Event {
         let bare = Event::bare(
@@ -166,7 +192,7 @@ impl Engine {
             return;
         }
         book.doubt_told_until = at.saturating_add(DOUBT_EVERY);
-        let last = book.last(crate::engine::rule::PriceFrom::Trade);
+        let last = book.last(PriceFrom::Trade);
         let Some(book) = self.books.get(id) else { return };
         let px = |price: Price| Px::new(price, book.tick);
         let mut numbers = Numbers::new();
