@@ -4,4 +4,9 @@
 
 #![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic)]
 
+pub mod backoff;
+pub mod continuity;
+pub mod drops;
 pub mod json;
+pub mod protocol;
+pub mod session;

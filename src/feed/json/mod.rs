@@ -1,3 +1,273 @@
 //! Any JSON-over-WebSocket source, described by configuration instead of code.
 
+pub mod row;
 pub mod spec;
+pub mod walk;
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::value::RawValue;
+
+use crate::feed::drops::{Drop, Drops};
+use crate::feed::json::spec::{Condition, QuoteAt, Realtime, Spec, Template, TradeAt};
+use crate::feed::json::walk::{each, first, holds, number_text};
+use crate::feed::protocol::{Frame, Protocol, Reply, Request, Timing, Verdict};
+use crate::market::symbol::ContractMonth;
+use crate::market::tick::{InstrumentId, Quality, Tick, Update};
+use crate::time::Timestamp;
+
+/// One symbol that is asked of the venue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wire {
+    /// Ours.
+    pub instrument: InstrumentId,
+    /// The month that the symbol means.
+    pub contract: Option<ContractMonth>,
+    /// Theirs.
+    pub symbol: String,
+}
+
+/// The protocol that a [`Spec`] describes.
+#[derive(Debug)]
+pub struct Json {
+    spec: Spec,
+    wires: Vec<Wire>,
+    secrets: BTreeMap<String, SecretString>,
+    /// The greeting's next step; past the end once greeted.
+    step: usize,
+    realtime: bool,
+    drops: Drops,
+}
+
+impl Json {
+    /// A protocol for these symbols, with what `${name}` stands for.
+    #[must_use]
+    pub fn new(spec: Spec, wires: Vec<Wire>, secrets: BTreeMap<String, SecretString>) -> Self {
+        Self { spec, wires, secrets, step: 0, realtime: false, drops: Drops::default() }
+    }
+
+    /// Other symbols from the next connection on.
+    pub fn set_wires(&mut self, wires: Vec<Wire>) {
+        self.wires = wires;
+    }
+
+    fn fill(&self, template: &Template, symbol: &str, escape: fn(&str) -> String) -> SecretString {
+        let filled = template.fill(|name| match name {
+            "symbol" => Some(escape(symbol)),
+            name => self.secrets.get(name).map(|secret| escape(secret.expose_secret())),
+        });
+        SecretString::from(filled)
+    }
+
+    /// Says what stands in the greeting's next steps, up to one that waits for an answer.
+    fn greet_on(&mut self, reply: &mut Reply) {
+        while let Some(greet) = self.spec.greet.get(self.step) {
+            if let Some(send) = &greet.send {
+                reply.send.push(self.fill(send, "", json_escape));
+            }
+            if !greet.expect.is_empty() {
+                return;
+            }
+            self.step = self.step.saturating_add(1);
+        }
+        self.subscribe(reply);
+        reply.verdict = Verdict::Ready;
+    }
+
+    fn is_greeted(&self) -> bool {
+        self.step >= self.spec.greet.len()
+    }
+
+    fn message(&mut self, message: &RawValue, received_at: Timestamp, reply: &mut Reply) {
+        if let Some(refused) = self.spec.refuse.iter().find(|condition| holds(message, condition)) {
+            reply.verdict = Verdict::Refused(refusal(message, refused));
+            return;
+        }
+        if let Realtime::When(conditions) = &self.spec.realtime {
+            self.realtime = self.realtime || conditions.iter().all(|condition| holds(message, condition));
+        }
+        if let Some(greet) = self.spec.greet.get(self.step) {
+            if greet.expect.iter().all(|condition| holds(message, condition)) {
+                self.step = self.step.saturating_add(1);
+                self.greet_on(reply);
+            }
+            return;
+        }
+        self.trades(message, received_at, reply);
+        self.quotes(message, received_at, reply);
+    }
+
+    fn trades(&mut self, message: &RawValue, received_at: Timestamp, reply: &mut Reply) {
+        let (spec, wires, quality) = (&self.spec, &self.wires, self.quality());
+        let drops = &mut self.drops;
+        each(message, &spec.trade.each.segments, &mut |row| {
+            if !is_row(row, &spec.trade.filter) {
+                return;
+            }
+            match trade(row, &spec.trade, wires, drops) {
+                Ok((wire, update, exchange_at, sequence)) => reply.ticks.push(Tick {
+                    instrument: wire.instrument,
+                    contract: wire.contract,
+                    update,
+                    exchange_at,
+                    received_at,
+                    sequence,
+                    quality,
+                }),
+                Err(reason) => drops.count(reason),
+            }
+        });
+    }
+
+    fn quotes(&mut self, message: &RawValue, received_at: Timestamp, reply: &mut Reply) {
+        let Some(at) = &self.spec.quote else { return };
+        let (wires, quality) = (&self.wires, self.quality());
+        let drops = &mut self.drops;
+        each(message, &at.each.segments, &mut |row| {
+            if !is_row(row, &at.filter) {
+                return;
+            }
+            match wire_of(row, at.symbol.as_ref().map(|at| at.segments.as_slice()), wires) {
+                Ok(wire) => reply.ticks.push(Tick {
+                    instrument: wire.instrument,
+                    contract: wire.contract,
+                    update: quote(row, at),
+                    exchange_at: at.time.as_ref().and_then(|time| row::time(row, time).ok().flatten()),
+                    received_at,
+                    sequence: None,
+                    quality,
+                }),
+                Err(reason) => drops.count(reason),
+            }
+        });
+    }
+
+    const fn quality(&self) -> Quality {
+        let live = match self.spec.realtime {
+            Realtime::Always(live) => live,
+            Realtime::When(_) => self.realtime,
+        };
+        if live { Quality::Live } else { Quality::Delayed }
+    }
+}
+
+impl Protocol for Json {
+    fn timing(&self) -> Timing {
+        Timing {
+            beat: self.spec.heartbeat.as_ref().map(|beat| beat.every),
+            ping: self.spec.ws_ping,
+            transport_silence: self.spec.transport_silence,
+            market_silence: self.spec.market_silence,
+        }
+    }
+
+    fn request(&self) -> Request {
+        // Several symbols cannot stand in one address; where one does, it is the only one.
+        let symbol = self.wires.first().map_or("", |wire| wire.symbol.as_str());
+        let headers = self.spec.headers.iter();
+        Request {
+            url: self.fill(&self.spec.url, symbol, percent_encode),
+            headers: headers
+                .map(|(name, value)| (name.clone(), self.fill(value, symbol, str::to_owned)))
+                .collect(),
+        }
+    }
+
+    fn connected(&mut self, reply: &mut Reply) {
+        (self.step, self.realtime) = (0, false);
+        self.greet_on(reply);
+    }
+
+    fn frame(&mut self, frame: Frame<'_>, received_at: Timestamp, reply: &mut Reply) {
+        let text = match frame {
+            Frame::Text(text) => text,
+            Frame::Binary(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => text,
+                Err(_) => return self.drops.count(Drop::NotText),
+            },
+        };
+        match walk::parse(text) {
+            Some(message) => {
+                reply.understood = true;
+                self.message(message, received_at, reply);
+            }
+            None => self.drops.count(Drop::NotJson),
+        }
+    }
+
+    fn subscribe(&mut self, reply: &mut Reply) {
+        for wire in &self.wires {
+            reply.send.push(self.fill(&self.spec.subscribe, &wire.symbol, json_escape));
+        }
+    }
+
+    fn beat(&mut self, reply: &mut Reply) {
+        if let (Some(beat), true) = (&self.spec.heartbeat, self.is_greeted()) {
+            reply.send.push(self.fill(&beat.send, "", json_escape));
+        }
+    }
+
+    fn drops(&mut self) -> &mut Drops {
+        &mut self.drops
+    }
+}
+
+/// Nulls pad some vendors' arrays; the rest must fulfil the filter.
+fn is_row(row: &RawValue, filter: &[Condition]) -> bool {
+    row.get() != "null" && filter.iter().all(|condition| holds(row, condition))
+}
+
+type Trade<'w> = (&'w Wire, Update, Option<Timestamp>, Option<u64>);
+
+fn trade<'w>(row: &RawValue, at: &TradeAt, wires: &'w [Wire], drops: &mut Drops) -> Result<Trade<'w>, Drop> {
+    let wire = wire_of(row, at.symbol.as_ref().map(|at| at.segments.as_slice()), wires)?;
+    let price = row::price(row, &at.price)?;
+    let size = at.size.as_ref().map_or(Ok(0), |at| row::size(row, at))?;
+    let time = at.time.as_ref().map_or(Ok(None), |at| row::time(row, at)).unwrap_or_else(|reason| {
+        // The print is real even when its time is not.
+        drops.count(reason);
+        None
+    });
+    let sequence = at.sequence.as_ref().and_then(|at| row::sequence(row, at));
+    Ok((wire, Update::Trade { price, size }, time, sequence))
+}
+
+fn quote(row: &RawValue, at: &QuoteAt) -> Update {
+    Update::Quote { bid: row::price(row, &at.bid).ok(), ask: row::price(row, &at.ask).ok() }
+}
+
+fn wire_of<'w>(row: &RawValue, at: Option<&[spec::Segment]>, wires: &'w [Wire]) -> Result<&'w Wire, Drop> {
+    let Some(at) = at else { return wires.first().ok_or(Drop::UnknownSymbol) };
+    let value = first(row, at).ok_or(Drop::WrongShape)?;
+    let symbol = number_text(value).ok_or(Drop::WrongShape)?;
+    wires.iter().find(|wire| wire.symbol == symbol).ok_or(Drop::UnknownSymbol)
+}
+
+/// What the peer said when it refused, short and without what we sent.
+fn refusal(message: &RawValue, condition: &Condition) -> String {
+    let said = first(message, &condition.at.segments).map_or("", RawValue::get);
+    let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
+    format!("the venue said {said} at {}", condition.at)
+}
+
+/// For a place inside a JSON string.
+fn json_escape(text: &str) -> String {
+    let quoted = serde_json::Value::String(text.to_owned()).to_string();
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+}
+
+/// For a place inside a URL.
+fn percent_encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+        encoded
+    })
+}
+
+#[cfg(test)]
+mod tests;

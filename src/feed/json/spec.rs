@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use thiserror::Error;
 
 use crate::time::Unit;
 
@@ -155,4 +156,158 @@ pub enum TimeFormat {
     Unix(Unit),
     /// RFC 3339 with any number of digits.
     Rfc3339,
+}
+
+/// Why a text is no template or pointer.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SpecError {
+    /// `${` without `}`.
+    #[error("{0:?} has a \"${{\" without its \"}}\"")]
+    Unclosed(String),
+    /// A name that is none.
+    #[error("{0:?} is not a name: letters, digits, - and _")]
+    BadName(String),
+    /// Not a JSON Pointer.
+    #[error("{0:?} is not a JSON Pointer: it is empty or begins with \"/\"")]
+    BadPointer(String),
+    /// `~` not followed by 0, 1 or 2.
+    #[error("{0:?} has a \"~\" that is neither ~0 (~), ~1 (/) nor ~2 (a literal *)")]
+    BadEscape(String),
+    /// Deeper than any message.
+    #[error("{0:?} has more than {SEGMENTS_MAX} segments")]
+    TooDeep(String),
+}
+
+/// A pointer goes at most so deep.
+const SEGMENTS_MAX: usize = 16;
+
+impl Template {
+    /// Reads text with `${name}` in it; a lone `$` is literal.
+    ///
+    /// # Errors
+    /// When a `${` is not closed, or what stands between is no name.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, after) = after.split_once('}').ok_or_else(|| SpecError::Unclosed(text.to_owned()))?;
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+            if name.is_empty() || !name.bytes().all(is_name) {
+                return Err(SpecError::BadName(name.to_owned()));
+            }
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            parts.push(Part::Name(name.to_owned()));
+            rest = after;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Self { parts })
+    }
+
+    /// The names that must be filled in.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Name(name) => Some(name.as_str()),
+        })
+    }
+
+    /// The text with every name replaced by what `fill` gives; names that it does not know become nothing.
+    #[must_use]
+    pub fn fill(&self, mut fill: impl FnMut(&str) -> Option<String>) -> String {
+        self.parts.iter().fold(String::new(), |mut text, part| {
+            match part {
+                Part::Text(literal) => text.push_str(literal),
+                Part::Name(name) => text.push_str(&fill(name).unwrap_or_default()),
+            }
+            text
+        })
+    }
+}
+
+impl Pointer {
+    /// Reads a JSON Pointer in which the segment `*` means each item (`~2` is a literal `*`).
+    ///
+    /// # Errors
+    /// When it is neither empty nor begins with `/`, has a wrong escape, or is too deep.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        if text.is_empty() {
+            return Ok(Self { segments: Vec::new() });
+        }
+        let inner = text.strip_prefix('/').ok_or_else(|| SpecError::BadPointer(text.to_owned()))?;
+        let segments: Vec<Segment> =
+            inner.split('/').map(|segment| read_segment(segment, text)).collect::<Result<_, _>>()?;
+        if segments.len() > SEGMENTS_MAX {
+            Err(SpecError::TooDeep(text.to_owned()))
+        } else {
+            Ok(Self { segments })
+        }
+    }
+}
+
+fn read_segment(segment: &str, whole: &str) -> Result<Segment, SpecError> {
+    if segment == "*" {
+        return Ok(Segment::Each);
+    }
+    let mut key = String::with_capacity(segment.len());
+    let mut chars = segment.chars();
+    while let Some(c) = chars.next() {
+        key.push(match c {
+            '~' => match chars.next() {
+                Some('0') => '~',
+                Some('1') => '/',
+                Some('2') => '*',
+                Some(_) | None => return Err(SpecError::BadEscape(whole.to_owned())),
+            },
+            c => c,
+        });
+    }
+    Ok(Segment::Key(key))
+}
+
+impl std::fmt::Display for Pointer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for segment in &self.segments {
+            match segment {
+                Segment::Each => f.write_str("/*")?,
+                Segment::Key(key) if key == "*" => f.write_str("/~2")?,
+                Segment::Key(key) => write!(f, "/{}", key.replace('~', "~0").replace('/', "~1"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_filled_and_unknown_names_become_nothing() {
+        let template = Template::parse(r#"{"key":"${key}","$x":"${symbol}${none}"}"#).unwrap();
+        assert_eq!(template.names().collect::<Vec<_>>(), ["key", "symbol", "none"]);
+        let filled = template.fill(|name| (name != "none").then(|| name.to_uppercase()));
+        assert_eq!(filled, r#"{"key":"KEY","$x":"SYMBOL"}"#);
+    }
+
+    #[test]
+    fn broken_templates_are_named() {
+        assert_eq!(Template::parse("a${b"), Err(SpecError::Unclosed("a${b".into())));
+        assert_eq!(Template::parse("${}"), Err(SpecError::BadName(String::new())));
+        assert_eq!(Template::parse("${a b}"), Err(SpecError::BadName("a b".into())));
+    }
+
+    #[test]
+    fn pointers_read_and_write() {
+        for text in ["", "/*", "/0/status", "/a~1b/~0/~2", "/"] {
+            assert_eq!(Pointer::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Pointer::parse("/~2").unwrap().segments, [Segment::Key("*".into())]);
+        assert_eq!(Pointer::parse("ev"), Err(SpecError::BadPointer("ev".into())));
+        assert_eq!(Pointer::parse("/~9"), Err(SpecError::BadEscape("/~9".into())));
+        assert!(matches!(Pointer::parse(&"/a".repeat(99)), Err(SpecError::TooDeep(_))));
+    }
 }
