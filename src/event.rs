@@ -101,7 +101,9 @@ impl Kind {
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
-            Self::LevelApproached | Self::LevelCrossed | Self::LevelRearmed | Self::FeedQuarantined => Severity::Info,
+            Self::LevelApproached | Self::LevelCrossed | Self::LevelRearmed | Self::FeedQuarantined => {
+                Severity::Info
+            }
             Self::LevelRejected
             | Self::LevelRetested
             | Self::LevelHeld
@@ -111,7 +113,9 @@ impl Kind {
             | Self::FeedUp
             | Self::ChannelRecovered => Severity::Normal,
             Self::LevelBroken | Self::RecordSet | Self::FeedQuiet => Severity::High,
-            Self::LevelFailed | Self::LevelSuspended | Self::FeedDown | Self::ChannelFailing => Severity::Critical,
+            Self::LevelFailed | Self::LevelSuspended | Self::FeedDown | Self::ChannelFailing => {
+                Severity::Critical
+            }
         }
     }
 
@@ -512,8 +516,24 @@ mod tests {
         assert_eq!(json["reason"], "cross");
         let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut contract = vec![
-            "id", "thread", "kind", "severity", "level", "instrument", "contract", "side", "price", "threshold",
-            "level_price", "level_space", "occurred_at", "detected_at", "reason", "late", "from_bars", "numbers",
+            "id",
+            "thread",
+            "kind",
+            "severity",
+            "level",
+            "instrument",
+            "contract",
+            "side",
+            "price",
+            "threshold",
+            "level_price",
+            "level_space",
+            "occurred_at",
+            "detected_at",
+            "reason",
+            "late",
+            "from_bars",
+            "numbers",
         ];
         contract.sort_unstable();
         assert_eq!(keys, contract);

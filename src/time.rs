@@ -205,12 +205,18 @@ mod tests {
     #[test]
     fn what_is_not_a_time_is_named() {
         assert_eq!("noon".parse::<Timestamp>(), Err(TimeError::NotRfc3339("noon".into())));
-        assert_eq!("2300-01-01T00:00:00Z".parse::<Timestamp>(), Err(TimeError::OutOfRange("2300-01-01T00:00:00Z".into())));
+        assert_eq!(
+            "2300-01-01T00:00:00Z".parse::<Timestamp>(),
+            Err(TimeError::OutOfRange("2300-01-01T00:00:00Z".into()))
+        );
     }
 
     #[test]
     fn units_are_exact_and_do_not_overflow() {
-        assert_eq!(Timestamp::from_unit(1_796_310_000_123, Unit::Ms).unwrap().to_string(), "2026-12-03T15:00:00.123Z");
+        assert_eq!(
+            Timestamp::from_unit(1_796_310_000_123, Unit::Ms).unwrap().to_string(),
+            "2026-12-03T15:00:00.123Z"
+        );
         assert_eq!(Timestamp::from_unit(i64::MAX, Unit::Ms), None);
     }
 
@@ -228,7 +234,9 @@ mod tests {
         assert_eq!(parse_duration("5s").unwrap(), Duration::from_secs(5));
         assert_eq!(parse_duration("400d").unwrap(), Duration::from_secs(400 * 86_400));
         assert_eq!(parse_duration(" 1h 30m ").unwrap(), Duration::from_secs(5400));
-        assert!(parse_duration("5").is_err() && parse_duration("-5s").is_err() && parse_duration("").is_err());
+        assert!(
+            parse_duration("5").is_err() && parse_duration("-5s").is_err() && parse_duration("").is_err()
+        );
         assert_eq!(format_duration(Duration::from_millis(1_250)), "1s 250ms");
     }
 }

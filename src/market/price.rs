@@ -431,7 +431,10 @@ mod tests {
 
     #[test]
     fn what_is_not_a_price_is_refused() {
-        for text in ["", "NaN", "Infinity", "2,500", "2500,0", "1.2.3", "--1", "1e", "e5", "0x10", " ", "1 2", "1e+-2", "²"] {
+        for text in [
+            "", "NaN", "Infinity", "2,500", "2500,0", "1.2.3", "--1", "1e", "e5", "0x10", " ", "1 2",
+            "1e+-2", "²",
+        ] {
             assert!(matches!(Price::parse(text, true), Err(PriceError::NotDecimal(_))), "{text:?}");
         }
         for text in ["1e309", "99999999999999999999", "1e99999999999", "9300000000"] {
@@ -490,7 +493,13 @@ mod tests {
     #[test]
     fn distances_read_write_and_resolve() {
         let at = p("2500");
-        for (text, points) in [("2 ticks", "0.2"), ("1 tick", "0.1"), ("10 points", "10"), ("0.4 %", "10"), ("0.25 points", "0.3")] {
+        for (text, points) in [
+            ("2 ticks", "0.2"),
+            ("1 tick", "0.1"),
+            ("10 points", "10"),
+            ("0.4 %", "10"),
+            ("0.25 points", "0.3"),
+        ] {
             let d: Distance = text.parse().unwrap();
             assert_eq!(d.to_string(), text);
             assert_eq!(d.resolve(RTY, at, None), Some(p(points)), "{text}");
