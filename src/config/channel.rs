@@ -11,10 +11,11 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
 use super::address;
-use super::file::{CONSOLE, EMAIL, SLACK, SMTP, Section, Shape, WEBHOOK};
+use super::file::{CONSOLE, EMAIL, SLACK, SMTP, Shape, WEBHOOK};
 use super::problem::{ProblemKind, Refusal, quoted, shown};
 use super::roots::read_roots;
 use super::secret::{SecretSource, secret};
+use super::section::Section;
 use super::value;
 use crate::deliver::{EmailSettings, Settings, SlackSettings, SmtpTls, WebhookSettings};
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 use super::address;
-use super::file::{FEED, GREET, HEARTBEAT, QUOTE, Section, Shape, TIME, TRADE, table};
+use super::file::{FEED, GREET, HEARTBEAT, QUOTE, Shape, TIME, TRADE};
 use super::instrument::Instruments;
 use super::problem::{ProblemKind, Refusal, hint, quoted, shown};
 use super::secret::{SecretSource, secret};
+use super::section::{Section, table};
 use super::value;
 use crate::feed::json::spec::{
     Condition, Greet, Heartbeat, Part, Pointer, QuoteAt, Realtime, Spec, Template, TimeAt, TimeFormat,

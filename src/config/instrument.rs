@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Value;
 
-use super::file::{INSTRUMENT, ROLL, Section, table};
+use super::file::{INSTRUMENT, ROLL};
 use super::problem::{ProblemKind, Refusal, nearest, quoted};
+use super::section::{Section, table};
 use super::value;
 use crate::market::calendar::Calendar;
 use crate::market::instrument::{BUILTIN_ROOTS, Instrument, RollPolicy};

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::ConfigError;
-use super::file::Origin;
 use super::problem::{Problem, ProblemKind, Problems, Refusal, hint, quoted};
+use super::section::Origin;
 use super::value;
 
 /// Names the file.

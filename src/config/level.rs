@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::file::{CONFIRM, FAIL, RETEST, Section};
+use super::file::{CONFIRM, FAIL, RETEST};
 use super::instrument::Instruments;
 use super::problem::{Refusal, quoted};
+use super::section::Section;
 use super::value;
 use crate::engine::rule::{Confirm, Fail, Follow, GapPolicy, PriceFrom, Retest, Rule, Sessions};
 use crate::event::{About, Severity, Side, Space};

@@ -28,17 +28,19 @@ pub mod roots;
 mod route;
 pub mod secret;
 pub mod secrets;
+mod section;
 pub mod service;
 mod value;
 
 use channel::ChannelConfig;
 use feed::FeedConfig;
-use file::{FILE, INCLUDED, LEVEL, Origin, ROUTE, Section};
+use file::{FILE, INCLUDED, LEVEL, ROUTE};
 use instrument::Instruments;
 use pending::retry::Schedule;
 use pending::route::Route;
 use problem::{Problem, Problems};
 use route::Known;
+use section::{Origin, Section};
 use service::{Log, Storage};
 
 /// Everything that breakwatch was told. A `Config` that exists is right.

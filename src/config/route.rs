@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use toml::Value;
 
-use super::file::{MATCH, Section};
+use super::file::MATCH;
 use super::instrument::Instruments;
 use super::pending::route::{Route, SeverityMatch};
 use super::problem::{Refusal, hint, quoted};
+use super::section::Section;
 use super::value;
 use crate::event::Kind;
 

@@ -12,8 +12,9 @@ use secrecy::SecretString;
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 
-use super::file::{SECRET, Section};
+use super::file::SECRET;
 use super::problem::{ProblemKind, Refusal};
+use super::section::Section;
 use super::value;
 
 /// The longest secret.

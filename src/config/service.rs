@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::file::{LOG, RETRY, STORAGE, Section};
+use super::file::{LOG, RETRY, STORAGE};
 use super::pending::retry::Schedule;
 use super::problem::{Refusal, quoted};
+use super::section::Section;
 use super::value;
 
 /// The database, unless the configuration says otherwise.

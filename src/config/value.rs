@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::file::list;
 use super::problem::{Refusal, hint, not_available, quoted, shown};
+use super::section::list;
 use crate::market::price::{Distance, Price};
 use crate::time::{Timestamp, parse_duration};
 
