@@ -353,7 +353,7 @@ impl Reader<'_> {
         let text = match source.read(self.env, self.credentials).await {
             Ok(secret) => match check(secret.expose_secret()) {
                 Ok(()) => return Some(secret),
-                Err(refusal) => format!("{source} {}", refusal.text),
+                Err(refusal) => format!("{source}: {}", refusal.text),
             },
             Err(e) => super::problem::chain(&e),
         };

@@ -147,6 +147,16 @@ fn subscriptions(feed: &Section<'_>, instruments: &Instruments, near_year: i16) 
             Ok(s) if subscriptions.iter().any(|other| other.instrument == s.instrument) => {
                 feed.refuse("instruments", format!("{} stands there twice", quoted(ours)));
             }
+            Ok(s)
+                if subscriptions
+                    .iter()
+                    .any(|o| o.symbol == s.symbol && names(&s.symbol).next().is_none()) =>
+            {
+                feed.refuse_at(
+                    &format!("instruments.{ours}"),
+                    "stands for the same symbol as another instrument",
+                );
+            }
             Ok(subscription) => subscriptions.push(subscription),
             Err(refusal) => feed.refuse_at(&format!("instruments.{ours}"), refusal),
         }

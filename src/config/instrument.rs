@@ -62,6 +62,11 @@ impl Instruments {
         self.list.get(id.index())
     }
 
+    /// The roots of all.
+    pub(super) fn roots(&self) -> BTreeSet<&str> {
+        self.list.iter().map(|instrument| instrument.root.as_str()).collect()
+    }
+
     /// The list, and how far a print may lie from the market where that was configured.
     pub(super) fn into_parts(self) -> (Vec<Instrument>, BTreeMap<InstrumentId, Distance>) {
         (self.list, self.guards)
@@ -70,14 +75,13 @@ impl Instruments {
     fn unknown(&self, name: &str) -> Refusal {
         let known: BTreeSet<&str> =
             self.list.iter().map(|i| i.root.as_str()).chain(BUILTIN_ROOTS.iter().copied()).collect();
-        let mut text = format!("unknown instrument {}", quoted(name));
-        if let Some(near) = nearest(name, known.iter().copied()) {
-            text.push_str(&format!("; did you mean {}?", quoted(near)));
-        }
+        let near = nearest(name, known.iter().copied());
+        let near = near.map(|near| format!("; did you mean {}?", quoted(near))).unwrap_or_default();
         let built_in = BUILTIN_ROOTS.join(", ");
-        text.push_str(&format!(
-            " Built in: {built_in}; any other needs a table [instrument.X] with its tick"
-        ));
+        let text = format!(
+            "unknown instrument {}{near} (built in: {built_in}; any other needs a table [instrument.X] with its tick)",
+            quoted(name)
+        );
         Refusal { kind: ProblemKind::Invalid, text }
     }
 }

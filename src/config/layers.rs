@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::ConfigError;
-use super::problem::{Problem, ProblemKind, Problems, Refusal, hint, quoted};
+use super::problem::{Problem, ProblemKind, Problems, Refusal, nearest, quoted};
 use super::section::Origin;
 use super::value;
 
@@ -22,6 +22,9 @@ const PATHS: [&str; 2] = ["breakwatch.toml", "/etc/breakwatch/breakwatch.toml"];
 const PREFIX: &str = "BREAKWATCH__";
 /// The sections whose keys the environment can set.
 const SECTIONS: [&str; 4] = ["storage", "log", "retry", "instrument"];
+/// The file lies below this key in the `config` crate's tree. At its top that crate reads keys as paths, where
+/// one such as `"a[99999999999]"` would make a list of that length; further down keys are taken as they are.
+const ROOT: &str = "file";
 /// All files together are at most so large.
 pub(super) const BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// At most so many files are included.
@@ -96,18 +99,19 @@ pub(super) fn overlay(
     origin: &mut Origin,
     problems: &Problems,
 ) -> Result<Table, ConfigError> {
-    let mut builder = config::Config::builder().add_source(Tree::new(&file));
     let failed = |e: config::ConfigError| syntax("environment", &e.to_string());
+    let mut builder = config::Config::builder().set_default(ROOT, branches(&file)).map_err(failed)?;
     for (variable, text) in env.iter().filter(|(variable, _)| variable.starts_with(PREFIX)) {
         match key_of(variable) {
             Ok(key) => {
-                builder = builder.set_override(&key, tree(&value_of(text))).map_err(failed)?;
+                builder =
+                    builder.set_override(format!("{ROOT}.{key}"), tree(&value_of(text))).map_err(failed)?;
                 origin.overrides.insert(key, variable.clone());
             }
             Err(refusal) => problems.add(variable, "", refusal),
         }
     }
-    builder.build().and_then(config::Config::try_deserialize).map_err(failed)
+    builder.build().and_then(|layers| layers.get(ROOT)).map_err(failed)
 }
 
 /// `BREAKWATCH__STORAGE__PATH` to `storage.path`; an instrument's name keeps its capitals.
@@ -116,8 +120,12 @@ fn key_of(variable: &str) -> Result<String, Refusal> {
         variable.trim_start_matches(PREFIX).split("__").map(str::to_lowercase).collect();
     let section = segments.first().cloned().unwrap_or_default();
     if !SECTIONS.contains(&section.as_str()) {
-        let settable = "the environment sets keys of [storage], [log], [retry] and [instrument.X] only";
-        let text = format!("{} is not one of them: {settable}{}", quoted(&section), hint(&section, SECTIONS));
+        let near = nearest(&section, SECTIONS).map(|near| format!("; did you mean {}?", quoted(near)));
+        let text = format!(
+            "{} cannot be set: the environment sets keys of [storage], [log], [retry] and [instrument.X] only{}",
+            quoted(&section),
+            near.unwrap_or_default()
+        );
         return Err(Refusal { kind: ProblemKind::UnknownKey, text });
     }
     if let ("instrument", Some(root)) = (section.as_str(), segments.get_mut(1)) {
@@ -136,32 +144,7 @@ fn value_of(text: &str) -> Value {
     parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// The file as a source of the `config` crate. Its keys are taken as they stand: read as paths, a key such as
-/// `"a[99999999999]"` would make a list of that length.
-#[derive(Clone, Debug)]
-struct Tree(config::Map<String, config::Value>);
-
-impl Tree {
-    fn new(table: &Table) -> Self {
-        Self(table.iter().map(|(key, value)| (key.clone(), tree(value))).collect())
-    }
-}
-
-impl config::Source for Tree {
-    fn clone_into_box(&self) -> Box<dyn config::Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<config::Map<String, config::Value>, config::ConfigError> {
-        Ok(self.0.clone())
-    }
-
-    fn collect_to(&self, cache: &mut config::Value) -> Result<(), config::ConfigError> {
-        *cache = config::Value::from(self.0.clone());
-        Ok(())
-    }
-}
-
+/// A value as the `config` crate has it.
 fn tree(value: &Value) -> config::Value {
     match value {
         Value::String(text) => config::Value::from(text.as_str()),
@@ -170,8 +153,12 @@ fn tree(value: &Value) -> config::Value {
         Value::Boolean(flag) => config::Value::from(*flag),
         Value::Datetime(time) => config::Value::from(time.to_string()),
         Value::Array(items) => config::Value::from(items.iter().map(tree).collect::<Vec<_>>()),
-        Value::Table(table) => config::Value::from(Tree::new(table).0),
+        Value::Table(table) => config::Value::from(branches(table)),
     }
+}
+
+fn branches(table: &Table) -> config::Map<String, config::Value> {
+    table.iter().map(|(key, value)| (key.clone(), tree(value))).collect()
 }
 
 /// The files that `include` names, sorted, each once, without `main` itself.

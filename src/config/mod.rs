@@ -205,13 +205,13 @@ fn assemble(
     let of_levels = levels.iter().filter_map(|level| level.get("instrument")?.as_str());
     let used = of_levels.chain(feeds.iter().flat_map(feed::instrument_names));
     let instruments = Instruments::collect(root, used, near_year);
-    let known = Known { instruments: &instruments, levels: names(&levels), channels: names(&channels) };
-    let routes = routes(root, &known);
-    let levels: Vec<Rule> = levels.iter().filter_map(|l| level::rule(l, &instruments, near_year)).collect();
-    let feeds: Vec<FeedConfig> =
-        feeds.iter().filter_map(|f| feed::feed(f, &instruments, near_year, dir)).collect();
-    let channels: Vec<ChannelConfig> = channels.iter().filter_map(|c| channel::channel(c, dir)).collect();
     let (storage, log, retry) = (service::storage(root, dir), service::log(root), service::retry(root));
+    let known =
+        Known { instruments: instruments.roots(), levels: names(&levels), channels: names(&channels) };
+    let feeds = feeds.iter().filter_map(|f| feed::feed(f, &instruments, near_year, dir)).collect();
+    let levels = levels.iter().filter_map(|l| level::rule(l, &instruments, near_year)).collect();
+    let channels = channels.iter().filter_map(|c| channel::channel(c, dir)).collect();
+    let routes = routes(root, &known);
     let (instruments, guards) = instruments.into_parts();
     let warnings = Vec::new();
     let origin = String::new();
@@ -276,3 +276,6 @@ fn warn(root: &Section<'_>, config: &Config) {
         root.warn(format!("no [[route]] leads to channel {:?}", channel.name));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use toml::Value;
 
 use super::file::MATCH;
-use super::instrument::Instruments;
 use super::pending::route::{Route, SeverityMatch};
 use super::problem::{Refusal, hint, quoted};
 use super::section::Section;
@@ -14,8 +13,8 @@ use crate::event::Kind;
 
 /// What a route can name.
 pub(super) struct Known<'a> {
-    /// The instruments.
-    pub(super) instruments: &'a Instruments,
+    /// The roots of the instruments.
+    pub(super) instruments: BTreeSet<&'a str>,
     /// The names of the levels.
     pub(super) levels: BTreeSet<&'a str>,
     /// The names of the channels.
@@ -34,10 +33,7 @@ pub(super) fn route(route: &Section<'_>, known: &Known<'_>) -> Route {
     Route {
         kinds: criteria.and_then(|c| c.read("kind", value::one_or_more(kind))),
         severity: criteria.and_then(|c| c.read("severity", severity)),
-        instruments: list("instrument", &|v| {
-            known.instruments.find(v)?;
-            value::name(v)
-        }),
+        instruments: list("instrument", &|v| one_of("level or feed of instrument", &known.instruments, v)),
         levels: list("level", &|v| one_of("level", &known.levels, v)),
         tags: list("tag", &value::name),
         to: to.unwrap_or_default(),

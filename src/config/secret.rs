@@ -120,7 +120,7 @@ impl SecretSource {
             Self::Env(name) => {
                 env.get(name).ok_or_else(|| SecretError::NoVariable(name.clone()))?.clone().into_bytes()
             }
-            Self::Command { argv, .. } => run(argv).await?,
+            Self::Command { argv, .. } => run(argv, COMMAND_TIMEOUT).await?,
         };
         self.checked(bytes)
     }
@@ -189,7 +189,7 @@ async fn read_file(path: &Path) -> Result<Vec<u8>, SecretError> {
     Ok(bytes)
 }
 
-async fn run(argv: &[String]) -> Result<Vec<u8>, SecretError> {
+async fn run(argv: &[String], timeout: Duration) -> Result<Vec<u8>, SecretError> {
     let program = argv.first().cloned().unwrap_or_default();
     let not_run = |source| SecretError::NotRun { program: program.clone(), source };
     let work = async {
@@ -213,7 +213,7 @@ async fn run(argv: &[String]) -> Result<Vec<u8>, SecretError> {
         }
     };
     let timed_out = || SecretError::TimedOut { program: program.clone() };
-    tokio::time::timeout(COMMAND_TIMEOUT, work).await.unwrap_or_else(|_| Err(timed_out()))
+    tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
 /// Reads a secret's source; `place` is its key within `section`.
@@ -267,4 +267,16 @@ fn variable_name(value: &toml::Value) -> Result<String, Refusal> {
     }
     // Whoever writes a password here should not find it in a log.
     Err("is not the name of an environment variable: letters, digits and _".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_that_does_not_end_is_ended() {
+        let argv = ["sleep".to_owned(), "600".to_owned()];
+        let error = run(&argv, Duration::from_millis(20)).await.unwrap_err();
+        assert!(matches!(error, SecretError::TimedOut { .. }), "{error}");
+    }
 }

@@ -94,10 +94,13 @@ impl<'a> Section<'a> {
     /// The tables of a list, with their place in it.
     pub(super) fn sections(&self, key: &'static str, shape: &'static Shape) -> Vec<Self> {
         let items = self.read(key, list).unwrap_or_default();
+        let end = if self.prefix.is_empty() { ": " } else { "." };
         let mut sections = Vec::with_capacity(items.len());
         for (n, item) in (1_usize..).zip(items) {
             match table(item) {
-                Ok(table) => sections.push(self.inner(table, shape, format!("{}{key} #{n}.", self.prefix))),
+                Ok(table) => {
+                    sections.push(self.inner(table, shape, format!("{}{key} #{n}{end}", self.prefix)));
+                }
                 Err(refusal) => self.refuse_at(&format!("{key} #{n}"), refusal),
             }
         }
