@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
+use serde::{Deserialize, Serialize};
 
 use crate::market::holidays;
 use crate::market::session::{CME_EQUITY, Hours, Session};
@@ -19,7 +20,8 @@ use crate::time::Timestamp;
 /// How many days in a row without a session are looked through for the next or the last one.
 const CLOSED_DAYS_MAX: usize = 60;
 /// What the market does at a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Open, regular trading hours of the cash market.
     Rth,

@@ -9,6 +9,8 @@ use crate::market::calendar::{DayRule, Exception};
 
 /// The years for which exceptions are made: as far as a timestamp reaches.
 const YEARS: std::ops::RangeInclusive<i16> = 1990..=2262;
+/// Days from a Monday to the Thursday after it.
+const THURSDAY: i8 = 3;
 /// When a holiday halts trading.
 const NOON: DayRule = DayRule::Halt(Time::constant(12, 0, 0, 0));
 /// When Globex closes on the eve of a holiday; the cash market closes a quarter of an hour before.
@@ -107,14 +109,11 @@ impl On {
                 date => Some(date),
             },
             Self::Eve(month, d) => {
-                day(month, d).filter(|date| date.weekday().to_monday_zero_offset() <= MONDAY_TO_THURSDAY)
+                day(month, d).filter(|date| date.weekday().to_monday_zero_offset() <= THURSDAY)
             }
         }
     }
 }
-
-/// The offset of a Thursday, counted from Monday.
-const MONDAY_TO_THURSDAY: i8 = 3;
 
 /// Easter Sunday in the Gregorian calendar, by the algorithm of Meeus, Jones and Butcher.
 #[expect(clippy::arithmetic_side_effects, reason = "every term stays below 40,000 for the years of YEARS")]

@@ -367,7 +367,8 @@ mod tests {
 
         #[test]
         fn the_front_of_any_moment_is_answered(roll in policies(), nanos in any::<i64>()) {
-            drop(rty(roll).front(Timestamp::from_nanos(nanos)));
+            let (rty, at) = (rty(roll), Timestamp::from_nanos(nanos));
+            prop_assert!(rty.front(at).is_none_or(|m| at < rty.last_trade(m)));
         }
     }
 }

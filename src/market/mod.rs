@@ -5,6 +5,7 @@
 #![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic)]
 
 pub mod bar;
+pub mod bar_text;
 pub mod calendar;
 mod holidays;
 pub mod instrument;
