@@ -14,6 +14,8 @@ use crate::engine::rule::Rule;
 use crate::market::instrument::Instrument;
 use crate::market::price::Distance;
 use crate::market::tick::InstrumentId;
+use crate::outbox::retry::Schedule;
+use crate::outbox::route::Route;
 
 mod address;
 pub mod channel;
@@ -36,8 +38,6 @@ use channel::ChannelConfig;
 use feed::FeedConfig;
 use file::{FILE, INCLUDED, LEVEL, ROUTE};
 use instrument::Instruments;
-use pending::retry::Schedule;
-use pending::route::Route;
 use problem::{Problem, Problems};
 use route::Known;
 use section::{Origin, Section};
@@ -64,7 +64,7 @@ pub struct Config {
     pub levels: Vec<Rule>,
     /// The channels, in the order of the file.
     pub channels: Vec<ChannelConfig>,
-    /// The routes, in order; the first that fits decides. Without any in the file there is one, to all channels.
+    /// The routes, in order. Without any, every channel is told.
     pub routes: Vec<Route>,
     /// What is allowed, but probably not meant.
     pub warnings: Vec<Problem>,
@@ -211,7 +211,7 @@ fn assemble(
     let feeds = feeds.iter().filter_map(|f| feed::feed(f, &instruments, near_year, dir)).collect();
     let levels = levels.iter().filter_map(|l| level::rule(l, &instruments, near_year)).collect();
     let channels = channels.iter().filter_map(|c| channel::channel(c, dir)).collect();
-    let routes = routes(root, &known);
+    let routes = root.sections("route", &ROUTE).iter().map(|r| route::route(r, &known)).collect();
     let (instruments, guards) = instruments.into_parts();
     let warnings = Vec::new();
     let origin = String::new();
@@ -230,14 +230,6 @@ fn assemble(
     };
     warn(root, &config);
     config
-}
-
-fn routes(root: &Section<'_>, known: &Known<'_>) -> Vec<Route> {
-    let routes: Vec<Route> = root.sections("route", &ROUTE).iter().map(|r| route::route(r, known)).collect();
-    if routes.is_empty() && !known.channels.is_empty() {
-        return vec![route::everything(known.channels.iter().copied())];
-    }
-    routes
 }
 
 fn names<'a>(sections: &[Section<'a>]) -> BTreeSet<&'a str> {
@@ -270,6 +262,9 @@ fn warn(root: &Section<'_>, config: &Config) {
         if let Some(instrument) = config.instruments.get(id.index()) {
             root.warn(format!("no [[feed]] brings {}, so its levels are not watched", instrument.root));
         }
+    }
+    if config.routes.is_empty() {
+        return;
     }
     let reached: BTreeSet<&str> = config.routes.iter().flat_map(|r| &r.to).map(String::as_str).collect();
     for channel in config.channels.iter().filter(|channel| !reached.contains(channel.name.as_str())) {

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use toml::Value;
 
 use super::file::MATCH;
-use super::pending::route::{Route, SeverityMatch};
 use super::problem::{Refusal, hint, quoted};
 use super::section::Section;
 use super::value;
 use crate::event::Kind;
+use crate::outbox::route::{Route, SeverityMatch};
 
 /// What a route can name.
 pub(super) struct Known<'a> {
@@ -39,12 +39,6 @@ pub(super) fn route(route: &Section<'_>, known: &Known<'_>) -> Route {
         to: to.unwrap_or_default(),
         go_on: route.read("continue", value::flag).unwrap_or(false),
     }
-}
-
-/// Without any route everything goes to every channel.
-pub(super) fn everything<'a>(channels: impl IntoIterator<Item = &'a str>) -> Route {
-    let to = channels.into_iter().map(str::to_owned).collect();
-    Route { kinds: None, severity: None, instruments: None, levels: None, tags: None, to, go_on: false }
 }
 
 fn one_of(what: &str, names: &BTreeSet<&str>, value: &Value) -> Result<String, Refusal> {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use toml::Value;
 
 use super::file::{LOG, RETRY, STORAGE};
-use super::pending::retry::Schedule;
 use super::problem::{Refusal, quoted};
 use super::section::Section;
 use super::value;
+use crate::outbox::retry::Schedule;
 
 /// The database, unless the configuration says otherwise.
 const PATH: &str = "/var/lib/breakwatch/breakwatch.db";
