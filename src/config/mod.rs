@@ -32,6 +32,8 @@ pub mod secret;
 pub mod secrets;
 mod section;
 pub mod service;
+mod settings;
+mod spec;
 mod value;
 
 use channel::ChannelConfig;
