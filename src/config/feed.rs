@@ -30,7 +30,7 @@ pub struct FeedConfig {
     /// How it is spoken to.
     pub spec: Spec,
     /// What is asked of it.
-    pub subscriptions: Vec<Subscription>,
+    pub subscriptions: Vec<FeedInstrument>,
     /// What `${name}` stands for.
     pub secrets: BTreeMap<String, SecretSource>,
     /// A PEM file with further roots to trust.
@@ -39,7 +39,7 @@ pub struct FeedConfig {
 
 /// One instrument of a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscription {
+pub struct FeedInstrument {
     /// Ours.
     pub instrument: InstrumentId,
     /// Theirs; `${contract}` in it is the contract in force as Globex spells it (`RTYZ6`).
@@ -111,7 +111,7 @@ fn is_template_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-fn subscriptions(feed: &Section<'_>, instruments: &Instruments, near_year: i16) -> Vec<Subscription> {
+fn subscriptions(feed: &Section<'_>, instruments: &Instruments, near_year: i16) -> Vec<FeedInstrument> {
     const RIGHT: &str = "like { RTY = \"RTYZ6\" }, ours = theirs, or [\"RTY\"] for the contract in force";
     let pairs: Vec<(&str, Option<&Value>)> = match feed.require("instruments", RIGHT, Ok) {
         Some(Value::Table(pairs)) => {
@@ -132,7 +132,7 @@ fn subscriptions(feed: &Section<'_>, instruments: &Instruments, near_year: i16) 
     if pairs.is_empty() {
         feed.refuse("instruments", format!("is empty; {RIGHT}"));
     }
-    let mut subscriptions: Vec<Subscription> = Vec::new();
+    let mut subscriptions: Vec<FeedInstrument> = Vec::new();
     for (ours, theirs) in pairs {
         match subscription(ours, theirs, instruments, near_year) {
             Ok(s) if subscriptions.iter().any(|other| other.instrument == s.instrument) => {
@@ -160,7 +160,7 @@ fn subscription(
     theirs: Option<&Value>,
     instruments: &Instruments,
     near_year: i16,
-) -> Result<Subscription, Refusal> {
+) -> Result<FeedInstrument, Refusal> {
     let id = instruments.find_name(ours)?;
     let Some(instrument) = instruments.get(id) else {
         return Err(format!("unknown instrument {}", quoted(ours)).into());
@@ -182,7 +182,7 @@ fn subscription(
         }
     }
     let contract = named_month(&text, instrument, near_year)?;
-    Ok(Subscription { instrument: id, symbol, contract })
+    Ok(FeedInstrument { instrument: id, symbol, contract })
 }
 
 /// The month in a wire symbol that is spelled as a contract of the instrument.
