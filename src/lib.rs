@@ -1,4 +1,9 @@
 //! breakwatch: tells people, once, with its reasons and its delay, when a price level breaks.
+//!
+//! Modules stand in the order in which data flows. A venue's frames become ticks (`feed`), the engine decides what
+//! they did to levels (`engine`), what it established is recorded together with whom it is told to (`store`,
+//! `outbox`), and then told (`deliver`). Everything up to `study` is pure; `daemon` owns the tasks, the clock and
+//! the sockets.
 
 pub mod time;
 
@@ -17,5 +22,7 @@ pub mod study;
 pub mod store;
 
 pub mod deliver;
+
+pub mod config;
 
 pub mod demo;

@@ -5,6 +5,10 @@
 
 #![warn(clippy::arithmetic_side_effects, clippy::float_arithmetic)]
 
+pub mod message;
+pub mod retry;
+pub mod route;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

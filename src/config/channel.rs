@@ -1,0 +1,268 @@
+//! `[[channel]]` to [`ChannelConfig`], with the sources of its secrets. Nothing is read here.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use toml::{Table, Value};
+
+use super::address;
+use super::file::{CONSOLE, EMAIL, SLACK, SMTP, Shape, WEBHOOK};
+use super::problem::{ProblemKind, Refusal, quoted, shown};
+use super::secret::{SecretSource, secret};
+use super::section::Section;
+use super::value;
+use crate::deliver::SmtpTls;
+
+/// An attempt takes at most so long unless the channel says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// What a channel can say.
+const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
+/// At most so many secrets sign a webhook.
+const SIGNING_SECRETS_MAX: usize = 5;
+
+/// One channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelConfig {
+    /// Unique among the channels.
+    pub name: String,
+    /// What it is.
+    pub kind: ChannelKind,
+}
+
+/// What a channel is, with the sources of its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChannelKind {
+    /// Lines on standard output.
+    Console,
+    /// Mail by SMTP.
+    Email(EmailConfig),
+    /// A Slack incoming webhook.
+    Slack {
+        /// The address is the secret.
+        url: SecretSource,
+        /// For the whole attempt.
+        timeout: Duration,
+    },
+    /// A signed webhook.
+    Webhook(WebhookConfig),
+}
+
+/// Mail by SMTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailConfig {
+    /// `Breakwatch <alerts@example.com>`
+    pub from: String,
+    /// At least one.
+    pub to: Vec<String>,
+    /// Server name, also for the certificate.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: SmtpTls,
+    /// User and the source of the password.
+    pub login: Option<(String, SecretSource)>,
+    /// A PEM file with further roots to trust.
+    pub extra_roots: Option<PathBuf>,
+    /// For the whole attempt.
+    pub timeout: Duration,
+}
+
+/// A signed webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookConfig {
+    /// The address.
+    pub url: UrlSource,
+    /// At least one; the first signs first.
+    pub secrets: Vec<SecretSource>,
+    /// For the whole attempt.
+    pub timeout: Duration,
+    /// A PEM file with further roots to trust.
+    pub extra_roots: Option<PathBuf>,
+    /// Link-local and metadata addresses are refused unless this is set.
+    pub allow_link_local: bool,
+}
+
+/// An address that may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UrlSource {
+    /// As it stands.
+    Plain(String),
+    /// To be read.
+    Secret(SecretSource),
+}
+
+/// Which keys a channel of this kind has.
+pub(super) fn shape(channel: &Table) -> Result<&'static Shape, Refusal> {
+    const KINDS: &[(&str, &Shape)] =
+        &[("console", &CONSOLE), ("email", &EMAIL), ("slack", &SLACK), ("webhook", &WEBHOOK)];
+    match channel.get("kind") {
+        Some(kind) => value::choice(KINDS, &[])(kind),
+        None => {
+            let text = "is missing; available: console, email, slack, webhook".into();
+            Err(Refusal { kind: ProblemKind::Missing, text })
+        }
+    }
+}
+
+/// One channel. `None` when something is wrong with it, which then has been told.
+pub(super) fn channel(channel: &Section<'_>, dir: &Path) -> Option<ChannelConfig> {
+    let name = channel.require("name", "every channel has a name", value::name);
+    let kind = match channel.get("kind").and_then(Value::as_str) {
+        Some("email") => email(channel, dir).map(ChannelKind::Email),
+        Some("slack") => slack(channel, dir),
+        Some("webhook") => webhook(channel, dir).map(ChannelKind::Webhook),
+        Some(_) | None => Some(ChannelKind::Console),
+    };
+    Some(ChannelConfig { name: name?, kind: kind? })
+}
+
+fn timeout(channel: &Section<'_>) -> Duration {
+    channel.read("timeout", value::duration_in(TIMEOUTS)).unwrap_or(TIMEOUT)
+}
+
+fn extra_roots(section: &Section<'_>, dir: &Path) -> Option<PathBuf> {
+    section.read("extra_roots", value::line).map(|path| dir.join(path))
+}
+
+fn required_secret(
+    section: &Section<'_>,
+    key: &'static str,
+    right: &str,
+    dir: &Path,
+) -> Option<SecretSource> {
+    let value = section.require(key, right, Ok)?;
+    secret(section, key, value, dir)
+}
+
+fn email(channel: &Section<'_>, dir: &Path) -> Option<EmailConfig> {
+    let from = channel.require("from", "like \"Breakwatch <alerts@example.com>\"", mailbox);
+    let to = channel.require("to", "like [\"desk@example.com\"]", value::one_or_more(mailbox));
+    let timeout = timeout(channel);
+    if channel.get("smtp").is_none() {
+        let text = "is missing; like { host = \"smtp.example.com\", tls = \"starttls\" }".into();
+        channel.refuse("smtp", Refusal { kind: ProblemKind::Missing, text });
+    }
+    let smtp = channel.section("smtp", &SMTP)?;
+    let host = smtp.require("host", "like \"smtp.example.com\"", host_name);
+    let tls = tls(&smtp, host.as_deref());
+    let port = match tls {
+        SmtpTls::Implicit => 465,
+        SmtpTls::StartTls => 587,
+        SmtpTls::Plain => 25,
+    };
+    let port = smtp.read("port", value::whole(1..=65_535)).unwrap_or(port);
+    let login = login(&smtp, dir);
+    let extra_roots = extra_roots(&smtp, dir);
+    Some(EmailConfig { from: from?, to: to?, host: host?, port, tls, login, extra_roots, timeout })
+}
+
+fn tls(smtp: &Section<'_>, host: Option<&str>) -> SmtpTls {
+    const WAYS: &[(&str, SmtpTls)] =
+        &[("starttls", SmtpTls::StartTls), ("tls", SmtpTls::Implicit), ("none", SmtpTls::Plain)];
+    let tls = smtp.read("tls", value::choice(WAYS, &[])).unwrap_or(SmtpTls::StartTls);
+    let allowed = smtp.read("allow_plaintext", value::flag).unwrap_or(false);
+    if let (SmtpTls::Plain, false, Some(host)) = (tls, allowed, host)
+        && !address::is_loopback_host(host)
+    {
+        let text = "sends mail and password in plain text, which is for loopback only; \
+             write \"starttls\" or \"tls\", or allow_plaintext = true";
+        smtp.refuse("tls", format!("\"none\" to {host} {text}"));
+    }
+    tls
+}
+
+fn login(smtp: &Section<'_>, dir: &Path) -> Option<(String, SecretSource)> {
+    let user = smtp.read("user", value::line);
+    let password = smtp.get("password").and_then(|value| secret(smtp, "password", value, dir));
+    let missing = |text: &str| Refusal { kind: ProblemKind::Missing, text: text.to_owned() };
+    match (smtp.get("user").is_some(), smtp.get("password").is_some()) {
+        (true, false) => smtp.refuse("password", missing("is missing beside user")),
+        (false, true) => smtp.refuse("user", missing("is missing beside password")),
+        (true, true) | (false, false) => {}
+    }
+    Some((user?, password?))
+}
+
+fn slack(channel: &Section<'_>, dir: &Path) -> Option<ChannelKind> {
+    let right = "like { credential = \"slack-webhook-url\" }; the address is the secret";
+    let url = required_secret(channel, "url", right, dir);
+    let timeout = timeout(channel);
+    Some(ChannelKind::Slack { url: url?, timeout })
+}
+
+fn webhook(channel: &Section<'_>, dir: &Path) -> Option<WebhookConfig> {
+    const LATER: &[&str] =
+        &["tradingview", "discord", "teams", "pagerduty", "alertmanager", "ntfy", "telegram"];
+    channel.read("format", value::choice(&[("standard", ())], LATER));
+    let url = match channel.require("url", "like \"https://example.com/hooks\"", Ok) {
+        Some(Value::Table(_)) => required_secret(channel, "url", "an address", dir).map(UrlSource::Secret),
+        Some(_) => channel.read("url", plain_url).map(UrlSource::Plain),
+        None => None,
+    };
+    let right = "like { credential = \"webhook-secret\" }, or a list of two while one replaces the other";
+    let secrets = channel.require("secret", right, Ok).and_then(|given| signing_secrets(channel, given, dir));
+    let timeout = timeout(channel);
+    let extra_roots = extra_roots(channel, dir);
+    let allow_link_local = channel.read("allow_link_local", value::flag).unwrap_or(false);
+    Some(WebhookConfig { url: url?, secrets: secrets?, timeout, extra_roots, allow_link_local })
+}
+
+/// One secret, or a list of them.
+fn signing_secrets(channel: &Section<'_>, given: &Value, dir: &Path) -> Option<Vec<SecretSource>> {
+    let Some(sources) = given.as_array() else {
+        return secret(channel, "secret", given, dir).map(|one| vec![one]);
+    };
+    if sources.is_empty() || sources.len() > SIGNING_SECRETS_MAX {
+        channel.refuse("secret", format!("is not a list of 1 to {SIGNING_SECRETS_MAX} secrets"));
+        return None;
+    }
+    let numbered = (1_usize..).zip(sources);
+    numbered.map(|(n, source)| secret(channel, &format!("secret #{n}"), source, dir)).collect()
+}
+
+fn plain_url(value: &Value) -> Result<String, Refusal> {
+    let text = value::text(value)?;
+    address::check_channel(text)?;
+    Ok(text.to_owned())
+}
+
+/// An address as it stands in `From` and `To`.
+fn mailbox(value: &Value) -> Result<String, Refusal> {
+    let text = value::line(value)?;
+    let right = "a mail address like \"desk@example.com\" or \"Desk <desk@example.com>\"";
+    text.parse::<Mailbox>().map_err(|_| format!("{} is not {right}", shown(value)))?;
+    Ok(text)
+}
+
+/// A name or an address without anything around it.
+fn host_name(value: &Value) -> Result<String, Refusal> {
+    let text = value::name(value)?;
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    if text.bytes().all(allowed) || text.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(text);
+    }
+    Err(format!("{} is not a host name like \"smtp.example.com\"", quoted(&text)).into())
+}
+
+impl ChannelConfig {
+    /// The sources of its secrets, with their keys.
+    #[must_use]
+    pub fn secret_sources(&self) -> Vec<(&'static str, &SecretSource)> {
+        match &self.kind {
+            ChannelKind::Console => Vec::new(),
+            ChannelKind::Email(email) => {
+                email.login.iter().map(|(_, password)| ("smtp.password", password)).collect()
+            }
+            ChannelKind::Slack { url, .. } => vec![("url", url)],
+            ChannelKind::Webhook(webhook) => {
+                let url = match &webhook.url {
+                    UrlSource::Secret(source) => Some(("url", source)),
+                    UrlSource::Plain(_) => None,
+                };
+                url.into_iter().chain(webhook.secrets.iter().map(|source| ("secret", source))).collect()
+            }
+        }
+    }
+}

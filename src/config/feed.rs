@@ -1,0 +1,203 @@
+//! `[[feed]]` to [`FeedConfig`]: the feed's name, what is asked of it, and the sources of its secrets.
+//!
+//! How it is spoken to is the matter of `spec`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::file::{FEED, Shape};
+use super::instrument::Instruments;
+use super::problem::{ProblemKind, Refusal, quoted, shown};
+use super::secret::{SecretSource, secret};
+use super::section::{Section, table};
+use super::spec::{SYMBOL, Texts, names, parse_template, spec};
+use super::value;
+use crate::feed::json::spec::{Spec, Template};
+use crate::market::instrument::Instrument;
+use crate::market::symbol::{ContractMonth, Symbol};
+use crate::market::tick::InstrumentId;
+
+/// The name that stands for the contract in force (`RTYZ6`) in a wire symbol.
+const CONTRACT: &str = "contract";
+
+/// One feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedConfig {
+    /// Unique among the feeds.
+    pub name: String,
+    /// How it is spoken to.
+    pub spec: Spec,
+    /// What is asked of it.
+    pub subscriptions: Vec<FeedInstrument>,
+    /// What `${name}` stands for.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// A PEM file with further roots to trust.
+    pub extra_roots: Option<PathBuf>,
+}
+
+/// One instrument of a feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedInstrument {
+    /// Ours.
+    pub instrument: InstrumentId,
+    /// Theirs; `${contract}` in it is the contract in force as Globex spells it (`RTYZ6`).
+    pub symbol: Template,
+    /// The month that the symbol names, when it names one; else it is the month in force.
+    pub contract: Option<ContractMonth>,
+}
+
+/// Which keys a feed of this kind has.
+pub(super) fn shape(feed: &Table) -> Result<&'static Shape, Refusal> {
+    const LATER: &[&str] = &["dxlink", "massive", "tradovate", "projectx", "schwab", "ibkr"];
+    match feed.get("kind") {
+        Some(kind) => value::choice(&[("json", &FEED)], LATER)(kind),
+        None => Err(Refusal { kind: ProblemKind::Missing, text: "is missing; available: json".into() }),
+    }
+}
+
+/// The instruments that a feed names, known or not.
+pub(super) fn instrument_names<'a>(feed: &Section<'a>) -> Vec<&'a str> {
+    match feed.get("instruments") {
+        Some(Value::Table(pairs)) => pairs.keys().map(String::as_str).collect(),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+        Some(_) | None => Vec::new(),
+    }
+}
+
+/// One feed. `None` when something is wrong with it, which then has been told.
+pub(super) fn feed(
+    feed: &Section<'_>,
+    instruments: &Instruments,
+    near_year: i16,
+    dir: &Path,
+) -> Option<FeedConfig> {
+    let name = feed.require("name", "every feed has a name", value::name);
+    let secrets = secrets(feed, dir);
+    let subscriptions = subscriptions(feed, instruments, near_year);
+    let texts = Texts { secrets: &secrets, one_symbol: subscriptions.len() <= 1 };
+    let spec = spec(feed, &texts);
+    if let (Some(spec), false) = (&spec, texts.one_symbol) {
+        let nameless = [
+            ("trade.symbol", spec.trade.symbol.is_none()),
+            ("quote.symbol", spec.quote.as_ref().is_some_and(|quote| quote.symbol.is_none())),
+        ];
+        for (place, _) in nameless.iter().filter(|(_, missing)| *missing) {
+            let text = "is missing; a feed of several instruments says which one each row is about".into();
+            feed.refuse_at(place, Refusal { kind: ProblemKind::Missing, text });
+        }
+    }
+    let extra_roots = feed.read("extra_roots", value::line).map(|path| dir.join(path));
+    Some(FeedConfig { name: name?, spec: spec?, subscriptions, secrets, extra_roots })
+}
+
+fn secrets(feed: &Section<'_>, dir: &Path) -> BTreeMap<String, SecretSource> {
+    let mut secrets = BTreeMap::new();
+    for (name, source) in feed.read("secrets", table).into_iter().flatten() {
+        let place = format!("secrets.{name}");
+        if name == SYMBOL || !is_template_name(name) {
+            let text = "is no name for a secret: letters, digits, - and _, and not \"symbol\"";
+            feed.refuse_at(&place, text);
+        }
+        if let Some(source) = secret(feed, &place, source, dir) {
+            secrets.insert(name.clone(), source);
+        }
+    }
+    secrets
+}
+
+fn is_template_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+fn subscriptions(feed: &Section<'_>, instruments: &Instruments, near_year: i16) -> Vec<FeedInstrument> {
+    const RIGHT: &str = "like { RTY = \"RTYZ6\" }, ours = theirs, or [\"RTY\"] for the contract in force";
+    let pairs: Vec<(&str, Option<&Value>)> = match feed.require("instruments", RIGHT, Ok) {
+        Some(Value::Table(pairs)) => {
+            pairs.iter().map(|(ours, theirs)| (ours.as_str(), Some(theirs))).collect()
+        }
+        Some(Value::Array(names)) if names.iter().all(Value::is_str) => {
+            names.iter().filter_map(Value::as_str).map(|name| (name, None)).collect()
+        }
+        Some(other) => {
+            feed.refuse(
+                "instruments",
+                format!("{} is neither a table nor a list of names: {RIGHT}", shown(other)),
+            );
+            return Vec::new();
+        }
+        None => return Vec::new(),
+    };
+    if pairs.is_empty() {
+        feed.refuse("instruments", format!("is empty; {RIGHT}"));
+    }
+    let mut subscriptions: Vec<FeedInstrument> = Vec::new();
+    for (ours, theirs) in pairs {
+        match subscription(ours, theirs, instruments, near_year) {
+            Ok(s) if subscriptions.iter().any(|other| other.instrument == s.instrument) => {
+                feed.refuse("instruments", format!("{} stands there twice", quoted(ours)));
+            }
+            Ok(s)
+                if subscriptions
+                    .iter()
+                    .any(|o| o.symbol == s.symbol && names(&s.symbol).next().is_none()) =>
+            {
+                feed.refuse_at(
+                    &format!("instruments.{ours}"),
+                    "stands for the same symbol as another instrument",
+                );
+            }
+            Ok(subscription) => subscriptions.push(subscription),
+            Err(refusal) => feed.refuse_at(&format!("instruments.{ours}"), refusal),
+        }
+    }
+    subscriptions
+}
+
+fn subscription(
+    ours: &str,
+    theirs: Option<&Value>,
+    instruments: &Instruments,
+    near_year: i16,
+) -> Result<FeedInstrument, Refusal> {
+    let id = instruments.find_name(ours)?;
+    let Some(instrument) = instruments.get(id) else {
+        return Err(format!("unknown instrument {}", quoted(ours)).into());
+    };
+    let text = match theirs {
+        Some(value) => value::line(value)?,
+        None if instrument.dated => format!("${{{CONTRACT}}}"),
+        None => ours.to_owned(),
+    };
+    let symbol = parse_template(&text)?;
+    for name in names(&symbol) {
+        if name != CONTRACT {
+            return Err(format!("${{{name}}} is not known here; only ${{{CONTRACT}}} is").into());
+        }
+        if !instrument.dated {
+            return Err(
+                format!("{ours} has no contracts (dated = false), so ${{{CONTRACT}}} says nothing").into()
+            );
+        }
+    }
+    let contract = named_month(&text, instrument, near_year)?;
+    Ok(FeedInstrument { instrument: id, symbol, contract })
+}
+
+/// The month in a wire symbol that is spelled as a contract of the instrument.
+fn named_month(
+    theirs: &str,
+    instrument: &Instrument,
+    near_year: i16,
+) -> Result<Option<ContractMonth>, Refusal> {
+    match Symbol::parse(theirs, near_year) {
+        Ok(_) if !instrument.dated => Ok(None),
+        Ok(symbol) if symbol.root == instrument.root => Ok(Some(symbol.month)),
+        Ok(symbol) if Instrument::builtin(symbol.root.as_str()).is_some() => {
+            Err(format!("{} is a contract of {}, not of {}", quoted(theirs), symbol.root, instrument.root)
+                .into())
+        }
+        Ok(_) | Err(_) => Ok(None),
+    }
+}

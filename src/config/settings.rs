@@ -1,0 +1,133 @@
+//! Reads a channel's secrets and files, and checks their form: what a delivery needs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::address;
+use super::channel::{ChannelConfig, ChannelKind, EmailConfig, UrlSource, WebhookConfig};
+use super::problem::{Refusal, chain};
+use super::roots::read_roots;
+use super::secret::SecretSource;
+use crate::deliver::{EmailSettings, Settings, SlackSettings, WebhookSettings};
+
+/// A webhook secret is `whsec_` and so many bytes in base64.
+const SIGNING_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+
+impl ChannelConfig {
+    /// Reads the channel's secrets and files. All that is wrong is told together, each with its key.
+    ///
+    /// # Errors
+    /// When a secret or a file cannot be read, or has not the form that the channel needs.
+    pub async fn settings(
+        &self,
+        env: &BTreeMap<String, String>,
+        credentials: Option<&Path>,
+    ) -> Result<Settings, Vec<(String, String)>> {
+        let mut reader = Reader { env, credentials, wrong: Vec::new() };
+        let settings = match &self.kind {
+            ChannelKind::Console => Some(Settings::Console),
+            ChannelKind::Email(email) => reader.email(email).await.map(Settings::Email),
+            ChannelKind::Slack { url, timeout } => {
+                let url = reader.secret("url", url, check_url).await;
+                url.map(|url| Settings::Slack(SlackSettings { url, timeout: *timeout }))
+            }
+            ChannelKind::Webhook(webhook) => reader.webhook(webhook).await.map(Settings::Webhook),
+        };
+        match settings {
+            Some(settings) if reader.wrong.is_empty() => Ok(settings),
+            Some(_) | None => Err(reader.wrong),
+        }
+    }
+}
+
+struct Reader<'a> {
+    env: &'a BTreeMap<String, String>,
+    credentials: Option<&'a Path>,
+    wrong: Vec<(String, String)>,
+}
+
+impl Reader<'_> {
+    async fn email(&mut self, email: &EmailConfig) -> Option<EmailSettings> {
+        let login = match &email.login {
+            Some((user, source)) => {
+                let password = self.secret("smtp.password", source, |_| Ok(())).await?;
+                Some((user.clone(), password))
+            }
+            None => None,
+        };
+        Some(EmailSettings {
+            from: email.from.clone(),
+            to: email.to.clone(),
+            host: email.host.clone(),
+            port: email.port,
+            tls: email.tls,
+            login,
+            extra_roots: self.roots("smtp.extra_roots", email.extra_roots.as_deref()).await,
+            timeout: email.timeout,
+        })
+    }
+
+    async fn webhook(&mut self, webhook: &WebhookConfig) -> Option<WebhookSettings> {
+        let url = match &webhook.url {
+            UrlSource::Plain(url) => Some(SecretString::from(url.clone())),
+            UrlSource::Secret(source) => self.secret("url", source, check_url).await,
+        };
+        let mut secrets = Vec::with_capacity(webhook.secrets.len());
+        for source in &webhook.secrets {
+            secrets.extend(self.secret("secret", source, check_signing).await);
+        }
+        Some(WebhookSettings {
+            url: url?,
+            secrets,
+            timeout: webhook.timeout,
+            extra_roots: self.roots("extra_roots", webhook.extra_roots.as_deref()).await,
+            allow_link_local: webhook.allow_link_local,
+        })
+    }
+
+    async fn secret(
+        &mut self,
+        key: &str,
+        source: &SecretSource,
+        check: impl Fn(&str) -> Result<(), Refusal>,
+    ) -> Option<SecretString> {
+        let text = match source.read(self.env, self.credentials).await {
+            Ok(secret) => match check(secret.expose_secret()) {
+                Ok(()) => return Some(secret),
+                Err(refusal) => format!("{source}: {}", refusal.text),
+            },
+            Err(e) => chain(&e),
+        };
+        self.wrong.push((key.to_owned(), text));
+        None
+    }
+
+    async fn roots(&mut self, key: &str, path: Option<&Path>) -> Option<Vec<u8>> {
+        match read_roots(path?).await {
+            Ok(pem) => Some(pem),
+            Err(e) => {
+                self.wrong.push((key.to_owned(), chain(&e)));
+                None
+            }
+        }
+    }
+}
+
+fn check_url(text: &str) -> Result<(), Refusal> {
+    address::check_channel(text)
+}
+
+/// Standard Webhooks: `whsec_` and 24 to 64 bytes in base64.
+fn check_signing(text: &str) -> Result<(), Refusal> {
+    let bytes = text.strip_prefix("whsec_").and_then(|encoded| STANDARD.decode(encoded).ok());
+    match bytes {
+        Some(bytes) if SIGNING_BYTES.contains(&bytes.len()) => Ok(()),
+        Some(_) | None => Err("is not whsec_ and 24 to 64 bytes in base64; \
+             make one with: echo \"whsec_$(openssl rand -base64 32)\""
+            .into()),
+    }
+}

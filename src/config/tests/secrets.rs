@@ -1,0 +1,140 @@
+//! Reading secrets: from each source, with everything that can be wrong with them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::{env, good, repository, write};
+use crate::config::channel::ChannelKind;
+use crate::config::secret::{SecretError, SecretSource};
+use crate::deliver::Settings;
+
+const WEBHOOK: &str = "[[channel]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"https://example.com/hook\"\n";
+
+fn command(argv: &[&str]) -> SecretSource {
+    SecretSource::Command { argv: argv.iter().map(|a| (*a).to_owned()).collect(), ttl: None }
+}
+
+async fn read(source: &SecretSource, dir: &Path) -> Result<String, SecretError> {
+    let secret = source.read(&env(&[("KEY", "from env"), ("EMPTY", "\n")]), Some(dir)).await?;
+    Ok(secret.expose_secret().to_owned())
+}
+
+#[tokio::test]
+async fn a_secret_is_read_from_each_source_without_its_line_end() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("key"), "from file\r\n");
+    write(&dir.path().join("two"), "two\n\n");
+    let from = async |source: SecretSource| read(&source, dir.path()).await.unwrap();
+    assert_eq!(from(SecretSource::Credential("key".into())).await, "from file");
+    assert_eq!(from(SecretSource::File(dir.path().join("two"))).await, "two\n");
+    assert_eq!(from(SecretSource::Env("KEY".into())).await, "from env");
+    assert_eq!(from(command(&["printf", "%s\\n", "from $(x)"])).await, "from $(x)");
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("empty"), "\n");
+    write(&dir.path().join("long"), &"x".repeat(65_537));
+    std::fs::write(dir.path().join("bytes"), b"\xff\xfe").unwrap();
+    let cases = [
+        (SecretSource::Credential("missing".into()), "missing cannot be read"),
+        (SecretSource::Credential("empty".into()), "credential \"empty\" is empty"),
+        (SecretSource::File(dir.path().join("long")), "is longer than 65536 bytes"),
+        (SecretSource::File(dir.path().join("bytes")), "is not a text"),
+        (SecretSource::Env("NONE".into()), "environment variable NONE is not set"),
+        (SecretSource::Env("EMPTY".into()), "environment variable EMPTY is empty"),
+        (command(&["false"]), "command \"false\" failed (exit status: 1)"),
+        (command(&["/no/such/program"]), "command \"/no/such/program\" cannot be run"),
+        (command(&["yes"]), "command \"yes\" failed (signal: 13 (SIGPIPE))"),
+    ];
+    for (source, text) in cases {
+        let error = read(&source, dir.path()).await.unwrap_err().to_string();
+        assert!(error.ends_with(text), "{error}");
+    }
+    let none = SecretSource::Credential("x".into()).read(&BTreeMap::new(), None).await.unwrap_err();
+    assert!(matches!(none, SecretError::NoCredentials(_)));
+}
+
+#[tokio::test]
+async fn a_secret_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    write(&path, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8G\n");
+    let config = good(&format!("{WEBHOOK}secret = {{ file = \"{}\" }}\n", path.display()));
+    for (mode, warnings) in [(0o644, 1), (0o640, 0)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let secrets = config.read_secrets(&BTreeMap::new(), None).await.unwrap();
+        assert_eq!(secrets.warnings.len(), warnings, "{:?}", secrets.warnings);
+    }
+}
+
+#[tokio::test]
+async fn everything_that_cannot_be_read_is_told_together() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("webhook"), "whsec_c2hvcnQ=\n");
+    write(&dir.path().join("slack"), "http://hooks.example.com/s3cret\n");
+    write(&dir.path().join("ca.pem"), "no certificate\n");
+    let config = good(&format!(
+        "{}{WEBHOOK}secret = [{{ credential = \"webhook\" }}, {{ env = \"OLD\" }}]\nextra_roots = \"{}\"\n\
+         [[channel]]\nname = \"slack\"\nkind = \"slack\"\nurl = {{ credential = \"slack\" }}\n",
+        include_str!("design.toml").split("[[channel]]").next().unwrap(),
+        dir.path().join("ca.pem").display(),
+    ));
+    let error = config.read_secrets(&BTreeMap::new(), Some(dir.path())).await.unwrap_err().to_string();
+    assert!(!error.contains("s3cret") && !error.contains("c2hvcnQ"), "{error}");
+    let error = error.replace(&dir.path().display().to_string(), "DIR");
+    insta::assert_snapshot!(error, @r#"
+    test.toml: feed "custom": secrets.key: DIR/custom-key cannot be read: No such file or directory (os error 2)
+    test.toml: channel "ops": secret: credential "webhook": is not whsec_ and 24 to 64 bytes in base64; make one with: echo "whsec_$(openssl rand -base64 32)"
+    test.toml: channel "ops": secret: environment variable OLD is not set
+    test.toml: channel "ops": extra_roots: DIR/ca.pem is not a PEM file of at least one certificate, at most 1048576 bytes
+    test.toml: channel "slack": url: credential "slack": http:// to hooks.example.com would not be encrypted; a channel's address is https://…, or http://… to loopback or a private network
+    "#);
+}
+
+#[tokio::test]
+async fn with_its_secrets_a_channel_has_the_settings_of_a_delivery() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("smtp-password"), "hunter2\n");
+    write(&dir.path().join("slack-webhook-url"), "https://hooks.example.com/services/T/B/x\n");
+    write(&dir.path().join("webhook-secret"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8G\n");
+    write(&dir.path().join("custom-key"), "k\n");
+    let config = good(include_str!("design.toml"));
+    let secrets = config.read_secrets(&BTreeMap::new(), Some(dir.path())).await.unwrap();
+    assert_eq!(secrets.feeds[0].values["key"].expose_secret(), "k");
+    let [Settings::Email(email), Settings::Slack(slack), Settings::Webhook(webhook)] = &secrets.channels[..]
+    else {
+        panic!("{:?}", secrets.channels);
+    };
+    let (user, password) = email.login.as_ref().unwrap();
+    assert_eq!((user.as_str(), password.expose_secret()), ("alerts", "hunter2"));
+    assert_eq!(slack.url.expose_secret(), "https://hooks.example.com/services/T/B/x");
+    assert_eq!((webhook.secrets.len(), webhook.timeout), (1, Duration::from_secs(10)));
+    let printed = format!("{config:?} {secrets:?}");
+    assert!(!printed.contains("hunter2") && !printed.contains("MfKQ9r8"));
+}
+
+#[tokio::test]
+async fn the_shipped_file_needs_three_credentials_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = good(&repository("deploy/breakwatch.toml"));
+    let error = config.read_secrets(&BTreeMap::new(), Some(dir.path())).await.unwrap_err().to_string();
+    assert_eq!(error.lines().count(), 3, "{error}");
+    write(&dir.path().join("massive-api-key"), "k\n");
+    write(&dir.path().join("smtp-password"), "p\n");
+    write(&dir.path().join("slack-webhook-url"), "https://hooks.example.com/services/T/B/x\n");
+    config.read_secrets(&BTreeMap::new(), Some(dir.path())).await.unwrap();
+}
+
+#[test]
+fn a_channel_names_the_sources_of_its_secrets() {
+    let config = good(include_str!("design.toml"));
+    let keys: Vec<_> = config.channels.iter().flat_map(|c| c.secret_sources()).map(|(key, _)| key).collect();
+    assert_eq!(keys, ["smtp.password", "url", "secret"]);
+    assert!(matches!(config.channels[1].kind, ChannelKind::Slack { .. }));
+}
