@@ -13,3 +13,5 @@ pub mod engine;
 pub mod outbox;
 
 pub mod deliver;
+
+pub mod demo;
