@@ -7,6 +7,8 @@
 pub mod hook;
 pub mod mail;
 mod smtp;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
