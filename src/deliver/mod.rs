@@ -1,10 +1,31 @@
 //! One attempt on one channel, never a retry.
 //!
-//! A channel classifies what its peer answered as an [`Outcome`]; `outbox::retry` decides what follows.
+//! A channel classifies what its peer answered as an [`Outcome`]; `outbox::retry` decides what follows. Every
+//! await on a peer ends with the channel's timeout, and no secret reaches an outcome, an error or a `Debug`.
 
+mod answer;
+pub mod console;
+mod email;
+mod guard;
+mod http;
+mod slack;
+mod smtp;
+mod tls;
+mod webhook;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use thiserror::Error;
+
+use crate::event::{Event, EventId};
+use crate::outbox::Outcome;
+use crate::outbox::message::Message;
+use crate::time::Timestamp;
 
 /// What a channel needs to know. Built from the configuration, with its secrets read.
 #[derive(Clone, Debug)]
@@ -73,4 +94,132 @@ pub struct WebhookSettings {
     pub extra_roots: Option<Vec<u8>>,
     /// Link-local and metadata addresses are refused unless this is set.
     pub allow_link_local: bool,
+}
+
+/// Why a channel cannot be opened. No message carries a secret.
+#[derive(Debug, Error)]
+pub enum DeliverError {
+    /// A sender or recipient is not an address.
+    #[error("{value:?} is not a mail address like \"Breakwatch <alerts@example.com>\"")]
+    BadAddress {
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        #[source]
+        source: lettre::address::AddressError,
+    },
+    /// Mail without a recipient.
+    #[error("a mail channel needs at least one recipient")]
+    NoRecipient,
+    /// The further roots are no certificates.
+    #[error("the further roots to trust are not PEM certificates")]
+    BadRoots,
+    /// TLS cannot be set up.
+    #[error("TLS to {host:?} cannot be set up")]
+    Tls {
+        /// The peer.
+        host: String,
+        /// What is wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The address is not one; it is a secret, so it is not shown.
+    #[error("the address of a {channel} channel is not an http:// or https:// URL")]
+    BadUrl {
+        /// The kind of the channel.
+        channel: &'static str,
+    },
+    /// The address is link-local, where clouds keep credentials.
+    #[error("the address of a webhook is {0}, a link-local or metadata address, which is not allowed")]
+    Forbidden(std::net::IpAddr),
+    /// A signing secret has the wrong form; it is not shown.
+    #[error("a webhook secret must be whsec_ and the base64 form of 24 to 64 bytes")]
+    BadSecret,
+    /// A webhook that nobody could verify.
+    #[error("a webhook needs at least one secret to sign with")]
+    NoSecret,
+    /// The HTTP client cannot be set up.
+    #[error("the HTTP client cannot be set up")]
+    Http(#[source] reqwest::Error),
+}
+
+/// What is to be delivered once, to one target.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// Its words.
+    pub message: &'a Message,
+    /// One of [`Channel::targets`].
+    pub target: &'a str,
+    /// The first event of the thread, when it is another one.
+    pub first_in_thread: Option<&'a EventId>,
+    /// When this attempt is made, by the wall clock.
+    pub sent_at: Timestamp,
+}
+
+/// A way to tell people. It makes single attempts; several at once are allowed.
+pub enum Channel {
+    /// Lines on a terminal or in a file.
+    Console(console::Console),
+    /// Mail.
+    Email(Box<email::Email>),
+    /// Slack.
+    Slack(Box<slack::Slack>),
+    /// A signed webhook.
+    Webhook(Box<webhook::Webhook>),
+}
+
+impl Channel {
+    /// Opens the channel: checks its settings and reads the machine's trusted roots. Nothing is connected.
+    ///
+    /// # Errors
+    /// When the settings cannot work.
+    pub fn open(settings: Settings) -> Result<Self, DeliverError> {
+        Ok(match settings {
+            Settings::Console => Self::Console(console::Console::stdout()),
+            Settings::Email(settings) => Self::Email(Box::new(email::Email::open(settings)?)),
+            Settings::Slack(settings) => Self::Slack(Box::new(slack::Slack::open(&settings)?)),
+            Settings::Webhook(settings) => Self::Webhook(Box::new(webhook::Webhook::open(&settings)?)),
+        })
+    }
+
+    /// The kind, as it is called in the configuration.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Console(_) => "console",
+            Self::Email(_) => "email",
+            Self::Slack(_) => "slack",
+            Self::Webhook(_) => "webhook",
+        }
+    }
+
+    /// One delivery each: the recipients of a mail, one empty text for other channels.
+    #[must_use]
+    pub fn targets(&self) -> Vec<String> {
+        match self {
+            Self::Email(email) => email.targets().to_vec(),
+            Self::Console(_) | Self::Slack(_) | Self::Webhook(_) => vec![String::new()],
+        }
+    }
+
+    /// One attempt. It ends within the channel's timeout, give or take a second of good manners.
+    ///
+    /// When the future is dropped before its end, the peer may or may not have got the letter; nothing else is
+    /// left behind.
+    pub async fn attempt(&self, letter: &Letter<'_>) -> Outcome {
+        match self {
+            Self::Console(console) => console.attempt(letter).await,
+            Self::Email(email) => Box::pin(email.attempt(letter)).await,
+            Self::Slack(slack) => Box::pin(slack.attempt(letter)).await,
+            Self::Webhook(webhook) => Box::pin(webhook.attempt(letter)).await,
+        }
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Channel({})", self.kind())
+    }
 }

@@ -1,7 +1,8 @@
-//! The whole daemon without configuration and network: an embedded venue and embedded receivers.
+//! Everything that `breakwatch demo` brings along instead of a network: a venue, a mail server and a webhook
+//! receiver, all on loopback. Tests use the same ones.
 //!
-//! The peers are real servers on loopback that know nothing of this program's types. Nothing here decides
-//! about levels.
+//! Nothing in here is used by a real run.
 
+pub mod inbox;
 pub mod path;
 pub mod venue;

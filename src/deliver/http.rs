@@ -1,0 +1,189 @@
+//! One POST to one address that may be a secret; no redirects, no retries, no proxy.
+
+use std::net::IpAddr;
+use std::time::{Duration, UNIX_EPOCH};
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::deliver::DeliverError;
+use crate::deliver::answer::{Discretion, chain};
+use crate::deliver::guard::{self, GuardedResolver};
+use crate::deliver::tls;
+use crate::outbox::Outcome;
+use crate::time::Timestamp;
+
+/// An answer is read so far, in bytes.
+const ANSWER_MAX: usize = 64 * 1024;
+/// Parts of an address that are shorter are not taken for secrets.
+const PART_MIN: usize = 8;
+
+/// What a [`Peer`] is made of.
+pub(super) struct PeerSettings<'a> {
+    pub(super) channel: &'static str,
+    pub(super) url: &'a SecretString,
+    pub(super) timeout: Duration,
+    pub(super) extra_roots: Option<&'a [u8]>,
+    pub(super) allow_link_local: bool,
+    /// What must not be shown besides the address.
+    pub(super) secrets: Vec<String>,
+}
+
+/// The one address that a channel posts to.
+pub(super) struct Peer {
+    client: Client,
+    url: Url,
+    timeout: Duration,
+    pub(super) discretion: Discretion,
+}
+
+/// What the peer answered.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    /// As far as it came and was read.
+    pub(super) body: String,
+}
+
+impl Answer {
+    /// `404 Not Found: no such hook`.
+    pub(super) fn summary(&self) -> String {
+        let status = reqwest::StatusCode::from_u16(self.status).ok();
+        let name =
+            status.and_then(|s| s.canonical_reason()).map(|name| format!(" {name}")).unwrap_or_default();
+        let body = self.body.trim();
+        if body.is_empty() {
+            format!("{}{name}", self.status)
+        } else {
+            format!("{}{name}: {body}", self.status)
+        }
+    }
+}
+
+impl Peer {
+    pub(super) fn open(settings: PeerSettings<'_>) -> Result<Self, DeliverError> {
+        let bad_url = || DeliverError::BadUrl { channel: settings.channel };
+        let url: Url = settings.url.expose_secret().trim().parse().map_err(|_| bad_url())?;
+        let host = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")).ok_or_else(bad_url)?;
+        let literal = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+        if let Some(address) = literal.filter(|&ip| !settings.allow_link_local && guard::is_forbidden(ip)) {
+            return Err(DeliverError::Forbidden(address));
+        }
+        let builder = Client::builder()
+            .tls_backend_preconfigured(tls::client_config(host, settings.extra_roots)?)
+            .user_agent(concat!("breakwatch/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(settings.timeout)
+            .timeout(settings.timeout);
+        let builder = if settings.allow_link_local { builder } else { builder.dns_resolver(GuardedResolver) };
+        let client = builder.build().map_err(|e| DeliverError::Http(e.without_url()))?;
+        let discretion = Discretion::new(parts(&url).into_iter().chain(settings.secrets));
+        Ok(Self { client, url, timeout: settings.timeout, discretion })
+    }
+
+    /// Posts `body` as JSON with further `headers`; `now` is what a `Retry-After` date counts from. What is
+    /// not an answer is classified already.
+    pub(super) async fn post(
+        &self,
+        headers: HeaderMap,
+        body: String,
+        now: Timestamp,
+    ) -> Result<Answer, Outcome> {
+        let request = self
+            .client
+            .post(self.url.clone())
+            .headers(headers)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        // The client has the same timeout; this one also covers what the client might forget.
+        let answered = tokio::time::timeout(self.timeout, async {
+            let response = request.send().await.map_err(|e| self.failed(e))?;
+            Ok(read(response, now).await)
+        });
+        answered.await.unwrap_or_else(|_| Err(self.silent()))
+    }
+
+    fn silent(&self) -> Outcome {
+        let timeout = crate::time::format_duration(self.timeout);
+        self.discretion.deferred(&format!("no answer within {timeout}"), None)
+    }
+
+    fn failed(&self, error: reqwest::Error) -> Outcome {
+        let error = error.without_url();
+        if let Some(words) = tls::explain(&error) {
+            return self.discretion.misconfigured(&format!("TLS failed: {words}"));
+        }
+        if let Some(forbidden) = guard::forbidden(&error) {
+            return self.discretion.misconfigured(&forbidden.to_string());
+        }
+        if error.is_timeout() {
+            return self.silent();
+        }
+        self.discretion.deferred(&chain(&error), None)
+    }
+}
+
+/// The status decides; of the body, what comes is kept.
+async fn read(mut response: reqwest::Response, now: Timestamp) -> Answer {
+    let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers(), now));
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = ANSWER_MAX.saturating_sub(body.len());
+        body.extend(chunk.iter().take(room));
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    Answer { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() }
+}
+
+/// Seconds, or a date.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_nanos(0).saturating_add(date).since(now))
+}
+
+/// Everything in an address that could be the secret: the whole, and its longer parts.
+fn parts(url: &Url) -> Vec<String> {
+    let segments = url.path_segments().into_iter().flatten().map(str::to_owned);
+    let values = url.query_pairs().map(|(_, value)| value.into_owned());
+    let whole = [url.to_string(), url.path().to_owned(), url.query().unwrap_or_default().to_owned()];
+    let login = [url.username().to_owned(), url.password().unwrap_or_default().to_owned()];
+    whole
+        .into_iter()
+        .chain(segments)
+        .chain(values)
+        .chain(login)
+        .filter(|part| part.len() >= PART_MIN)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_or_as_a_date() {
+        let now: Timestamp = "2026-11-30T20:31:07Z".parse().unwrap();
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers, now)
+        };
+        assert_eq!(read("120"), Some(Duration::from_secs(120)));
+        assert_eq!(read("Mon, 30 Nov 2026 20:32:07 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(read("Mon, 30 Nov 2026 20:00:00 GMT"), Some(Duration::ZERO));
+        for text in ["soon", "-1", "1.5", ""] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+}

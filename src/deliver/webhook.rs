@@ -1,0 +1,126 @@
+//! A webhook signed as the Standard Webhooks specification says.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+use crate::deliver::http::{Answer, Peer, PeerSettings};
+use crate::deliver::{DeliverError, Letter, WebhookSettings};
+use crate::outbox::Outcome;
+
+/// How long a secret's bytes may be.
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+const PREFIX: &str = "whsec_";
+
+/// The channel.
+pub struct Webhook {
+    peer: Peer,
+    keys: Vec<Hmac<Sha256>>,
+}
+
+impl Webhook {
+    pub(super) fn open(settings: &WebhookSettings) -> Result<Self, DeliverError> {
+        let keys: Result<Vec<_>, _> = settings.secrets.iter().map(key).collect();
+        let keys = keys?;
+        if keys.is_empty() {
+            return Err(DeliverError::NoSecret);
+        }
+        let bare =
+            |secret: &SecretString| secret.expose_secret().trim().trim_start_matches(PREFIX).to_owned();
+        let peer = Peer::open(PeerSettings {
+            channel: "webhook",
+            url: &settings.url,
+            timeout: settings.timeout,
+            extra_roots: settings.extra_roots.as_deref(),
+            allow_link_local: settings.allow_link_local,
+            secrets: settings.secrets.iter().map(bare).collect(),
+        })?;
+        Ok(Self { peer, keys })
+    }
+
+    pub(super) async fn attempt(&self, letter: &Letter<'_>) -> Outcome {
+        let (id, body) = (letter.event.id.as_str(), letter.message.webhook.clone());
+        let seconds = letter.sent_at.as_secs();
+        let signature = signature(&self.keys, id, seconds, &body);
+        let headers = [
+            ("webhook-id", id),
+            ("webhook-timestamp", &seconds.to_string()),
+            ("webhook-signature", &signature),
+        ];
+        let Some(headers) = header_map(headers) else {
+            return self.peer.discretion.refused("the event id cannot stand in a header");
+        };
+        match self.peer.post(headers, body, letter.sent_at).await {
+            Ok(answer) => self.classify(&answer),
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn classify(&self, answer: &Answer) -> Outcome {
+        let (discretion, summary) = (&self.peer.discretion, answer.summary());
+        match answer.status {
+            200..300 => discretion.accepted(&summary),
+            300..400 => discretion.misconfigured(&format!("redirects are not followed: {summary}")),
+            401 | 403 => discretion.misconfigured(&summary),
+            408 | 425 | 429 => discretion.deferred(&summary, answer.retry_after),
+            400..500 => discretion.refused(&summary),
+            _ => discretion.deferred(&summary, answer.retry_after),
+        }
+    }
+}
+
+fn key(secret: &SecretString) -> Result<Hmac<Sha256>, DeliverError> {
+    let base64 = secret.expose_secret().trim().strip_prefix(PREFIX).ok_or(DeliverError::BadSecret)?;
+    let bytes = BASE64.decode(base64).map_err(|_| DeliverError::BadSecret)?;
+    if !SECRET_BYTES.contains(&bytes.len()) {
+        return Err(DeliverError::BadSecret);
+    }
+    Hmac::new_from_slice(&bytes).map_err(|_| DeliverError::BadSecret)
+}
+
+/// `v1,` and the base64 of HMAC-SHA256 over `id.seconds.body`, once per key.
+fn signature(keys: &[Hmac<Sha256>], id: &str, seconds: i64, body: &str) -> String {
+    let signed = format!("{id}.{seconds}.{body}");
+    let one = |key: &Hmac<Sha256>| {
+        let mac = key.clone().chain_update(signed.as_bytes()).finalize();
+        format!("v1,{}", BASE64.encode(mac.into_bytes()))
+    };
+    keys.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+fn header_map(headers: [(&'static str, &str); 3]) -> Option<HeaderMap> {
+    headers
+        .into_iter()
+        .map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_that_of_the_specification() {
+        // The example of the Standard Webhooks specification.
+        let key = key(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
+        let signature =
+            signature(&[key], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, "{\"test\": 2432232314}");
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn secrets_of_another_form_are_refused_and_not_shown() {
+        let long = format!("whsec_{}", BASE64.encode([7; 65]));
+        for secret in ["", "plain", "whsec_", "whsec_c2hvcnQ=", "whsec_not base64 at all!", &long] {
+            let error = key(&secret.to_owned().into()).unwrap_err();
+            assert!(matches!(error, DeliverError::BadSecret), "{secret}");
+            assert!(!error.to_string().contains("c2hvcnQ"));
+        }
+        for length in [24, 64] {
+            assert!(key(&format!("whsec_{}", BASE64.encode(vec![7; length])).into()).is_ok());
+        }
+    }
+}
