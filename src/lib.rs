@@ -25,4 +25,8 @@ pub mod deliver;
 
 pub mod config;
 
+pub mod daemon;
+
 pub mod demo;
+
+pub mod cli;

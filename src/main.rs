@@ -1,1 +1,7 @@
-fn main() {}
+//! The command line: parses, calls, and maps what happened to an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    breakwatch::cli::main()
+}

@@ -24,7 +24,6 @@ mod file;
 mod instrument;
 mod layers;
 mod level;
-mod pending;
 pub mod problem;
 pub mod roots;
 mod route;

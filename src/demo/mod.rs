@@ -5,4 +5,5 @@
 
 pub mod inbox;
 pub mod path;
+pub mod show;
 pub mod venue;

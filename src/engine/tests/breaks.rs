@@ -101,7 +101,7 @@ fn a_hold_ends_by_the_clock_even_when_nothing_trades() {
     let event = world.wait(1).only(Kind::LevelBroken);
     assert_eq!(event.occurred_at, t(5_200));
     assert_eq!(event.numbers["held_ms"], 5_000);
-    assert_eq!(world.engine.deadline().is_some(), true);
+    assert!(world.engine.deadline().is_some(), "what becomes of the break is watched");
 }
 
 #[test]

@@ -1,0 +1,361 @@
+//! Drives one feed: owns its socket, and does what the pure session says.
+//!
+//! It decides nothing. What a frame means is the protocol's business, when to connect the session's. Reading never
+//! waits for the rest of the program, other than by the queue being full; then TCP carries the pressure back.
+
+pub mod socket;
+pub mod tls;
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::config::feed::FeedInstrument;
+use crate::daemon::clock::Clock;
+use crate::daemon::ingest::socket::{Heard, Socket};
+use crate::daemon::ingest::tls::TlsError;
+use crate::daemon::pulse::Pulse;
+use crate::feed::json::{Json, Wire};
+use crate::feed::protocol::{Frame, Protocol};
+use crate::feed::session::{Failure, Input, Moment, Note, Now, Output, Session};
+use crate::market::instrument::Instrument;
+use crate::market::tick::{FeedId, Item, Link, LinkState, Loss};
+use crate::time::Timestamp;
+
+/// Messages that one wake-up takes in at most.
+const MESSAGES_AT_ONCE: usize = 512;
+/// The task comes round at least so often.
+const ROUND_EVERY: Duration = Duration::from_secs(5);
+/// Garbage is told at most so often.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a feed's task ended.
+#[derive(Debug, Error)]
+pub enum IngestError {
+    /// TLS cannot be set up.
+    #[error("feed {feed:?} cannot use TLS")]
+    Tls {
+        /// Which feed.
+        feed: String,
+        /// Why.
+        #[source]
+        source: TlsError,
+    },
+}
+
+/// A subscription together with the instrument it is for.
+#[derive(Clone, Debug)]
+pub struct Subscribed {
+    /// As configured.
+    pub subscription: FeedInstrument,
+    /// Whose months and rolls count.
+    pub instrument: Instrument,
+}
+
+impl Subscribed {
+    /// What is asked of the venue at this time.
+    fn wire(&self, at: Timestamp) -> Wire {
+        let front = self.instrument.front(at);
+        let contract = self.subscription.contract.or(front);
+        let name = contract.map_or_else(
+            || self.instrument.root.as_str().to_owned(),
+            |month| self.instrument.symbol(month).to_string(),
+        );
+        let symbol = self.subscription.symbol.fill(|part| (part == "contract").then(|| name.clone()));
+        Wire { instrument: self.subscription.instrument, contract, symbol }
+    }
+
+    /// When the answer of `wire` changes.
+    fn rolls_at(&self, at: Timestamp) -> Option<Timestamp> {
+        if self.subscription.contract.is_some() {
+            None
+        } else {
+            self.instrument.next_roll(at).map(|(at, _)| at)
+        }
+    }
+}
+
+/// One feed, ready to run.
+#[derive(Debug)]
+pub struct FeedDriver {
+    /// Its name.
+    pub name: String,
+    /// Its place in the configuration.
+    pub id: FeedId,
+    /// Session and protocol.
+    pub session: Session<Json>,
+    /// What is asked of it.
+    pub subscribed: Vec<Subscribed>,
+    /// Further roots to trust, PEM.
+    pub extra_roots: Option<Vec<u8>>,
+    /// For address, connection, TLS and upgrade together.
+    pub connect_within: Duration,
+    /// Says how late it is.
+    pub clock: Clock,
+    /// Shows that this task makes progress.
+    pub pulse: Pulse,
+}
+
+/// Runs a feed until told to stop. Items go to `out`, in order.
+///
+/// # Errors
+/// When TLS cannot be set up at all; a venue that does not answer is no error.
+pub async fn run(
+    driver: FeedDriver,
+    out: mpsc::Sender<Vec<Item>>,
+    stop: CancellationToken,
+) -> Result<(), IngestError> {
+    let tls = tls::client_config(driver.extra_roots.as_deref())
+        .map_err(|source| IngestError::Tls { feed: driver.name.clone(), source })?;
+    let (tls, told_at) = (std::sync::Arc::new(tls), driver.clock.monotonic());
+    Ingest { driver, tls, socket: None, out, stop, rolls_at: None, told_at, full: 0 }.run().await;
+    Ok(())
+}
+
+struct Ingest {
+    driver: FeedDriver,
+    tls: std::sync::Arc<rustls::ClientConfig>,
+    socket: Option<Socket>,
+    out: mpsc::Sender<Vec<Item>>,
+    stop: CancellationToken,
+    rolls_at: Option<Timestamp>,
+    told_at: Duration,
+    /// How often the queue was full.
+    full: u64,
+}
+
+/// What woke the task.
+enum Woken {
+    Stop,
+    Time,
+    Heard(Heard),
+}
+
+impl Ingest {
+    async fn run(mut self) {
+        let detail = "not connected yet".to_owned();
+        let state = LinkState::Down { loss: Loss::Disconnected, detail };
+        let first = Item::Link(Link { feed: self.driver.id, at: self.driver.clock.now(), state });
+        let mut items = vec![first];
+        let mut outputs = Vec::new();
+        self.market(&mut outputs);
+        self.give(Input::Start, &mut outputs);
+        loop {
+            self.carry_out(&mut outputs, &mut items).await;
+            if !items.is_empty() && !self.hand_on(std::mem::take(&mut items)).await {
+                break;
+            }
+            self.tell_drops();
+            self.driver.pulse.beat();
+            match self.wait().await {
+                Woken::Stop => break,
+                Woken::Time => {
+                    self.market(&mut outputs);
+                    self.roll(&mut outputs);
+                    self.give(Input::Timer, &mut outputs);
+                }
+                Woken::Heard(heard) => self.hear(heard, &mut outputs),
+            }
+        }
+        if let Some(socket) = self.socket.take() {
+            socket.close().await;
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            moment: Moment(self.driver.clock.monotonic()),
+            wall: self.driver.clock.now(),
+            jitter: self.driver.clock.random_ppm(),
+        }
+    }
+
+    fn give(&mut self, input: Input<'_>, outputs: &mut Vec<Output>) {
+        let now = self.now();
+        self.driver.session.handle(input, now, outputs);
+    }
+
+    /// Waits for the socket, the session's deadline, or the stop.
+    async fn wait(&mut self) -> Woken {
+        let clock = &self.driver.clock;
+        let round = clock.monotonic().saturating_add(ROUND_EVERY);
+        let due = self.driver.session.deadline().map_or(round, |due| due.0.min(round));
+        let wake = clock.instant_at(due);
+        let heard = async {
+            match &mut self.socket {
+                Some(socket) => socket.hear().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Woken::Stop,
+            heard = heard => Woken::Heard(heard),
+            () = tokio::time::sleep_until(wake) => Woken::Time,
+        }
+    }
+
+    /// Takes in what came, and whatever else is there already.
+    fn hear(&mut self, first: Heard, outputs: &mut Vec<Output>) {
+        let now = self.now();
+        let mut next = Some(first);
+        let mut taken = 0_usize;
+        while let Some(heard) = next {
+            let closed = matches!(heard, Heard::Closed(_));
+            let session = &mut self.driver.session;
+            match heard {
+                Heard::Text(text) => session.handle(Input::Frame(Frame::Text(text.as_str())), now, outputs),
+                Heard::Binary(bytes) => session.handle(Input::Frame(Frame::Binary(&bytes)), now, outputs),
+                Heard::Control => session.handle(Input::Heard, now, outputs),
+                Heard::Closed(why) => session.handle(Input::Closed(&why), now, outputs),
+            }
+            if closed {
+                self.socket = None;
+            }
+            taken = taken.saturating_add(1);
+            // What the session wants said or closed comes before anything further is heard.
+            let only_items = outputs.iter().all(|output| matches!(output, Output::Item(_)));
+            next = if only_items && taken < MESSAGES_AT_ONCE {
+                self.socket.as_mut().and_then(Socket::hear_now)
+            } else {
+                None
+            };
+        }
+    }
+
+    /// Whether prints are to be expected: while any of the feed's instruments has an open session.
+    fn market(&mut self, outputs: &mut Vec<Output>) {
+        let now = self.driver.clock.now();
+        let open =
+            self.driver.subscribed.iter().any(|subscribed| subscribed.instrument.calendar.is_open(now));
+        self.give(Input::Market { open }, outputs);
+    }
+
+    /// At a roll other symbols are asked for: on a new connection, so that nothing of the old month is left.
+    fn roll(&mut self, outputs: &mut Vec<Output>) {
+        let now = self.driver.clock.now();
+        if self.socket.is_some() && self.rolls_at.is_some_and(|at| at <= now) {
+            outputs.push(Output::Close);
+            self.give(Input::Closed("the contract rolls"), outputs);
+        }
+    }
+
+    async fn carry_out(&mut self, outputs: &mut Vec<Output>, items: &mut Vec<Item>) {
+        // Carrying out may lead to further outputs; a connection that opens speaks first.
+        while !outputs.is_empty() {
+            let mut further = Vec::new();
+            for output in outputs.drain(..) {
+                match output {
+                    Output::Connect => self.connect(&mut further).await,
+                    Output::Send(text) => self.send(text, &mut further).await,
+                    Output::Ping => {
+                        if let Some(socket) = &mut self.socket
+                            && let Err(why) = socket.ping().await
+                        {
+                            self.lost(&why, &mut further);
+                        }
+                    }
+                    Output::Close => {
+                        if let Some(socket) = self.socket.take() {
+                            socket.close().await;
+                        }
+                    }
+                    Output::Item(item) => items.push(item),
+                    Output::Note(note) => self.say(&note),
+                }
+            }
+            *outputs = further;
+        }
+    }
+
+    async fn connect(&mut self, outputs: &mut Vec<Output>) {
+        let now = self.driver.clock.now();
+        let subscribed = &self.driver.subscribed;
+        self.rolls_at = subscribed.iter().filter_map(|subscribed| subscribed.rolls_at(now)).min();
+        let wires = subscribed.iter().map(|subscribed| subscribed.wire(now)).collect();
+        self.driver.session.protocol().set_wires(wires);
+        let request = self.driver.session.protocol().request();
+        let wall = self.driver.clock.wall();
+        let opening = Socket::open(&request, &self.tls, wall, self.driver.connect_within);
+        let opened = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Failure::Unreachable("stopping".into())),
+            opened = opening => opened,
+        };
+        match opened {
+            Ok(socket) => {
+                self.socket = Some(socket);
+                self.give(Input::Connected, outputs);
+            }
+            Err(failure) => self.give(Input::Failed(failure), outputs),
+        }
+    }
+
+    async fn send(&mut self, text: SecretString, outputs: &mut Vec<Output>) {
+        if let Some(socket) = &mut self.socket
+            && let Err(why) = socket.send(text).await
+        {
+            self.lost(&why, outputs);
+        }
+    }
+
+    fn lost(&mut self, why: &str, outputs: &mut Vec<Output>) {
+        self.socket = None;
+        self.give(Input::Closed(why), outputs);
+    }
+
+    /// Hands items to the engine; waits when its queue is full. Returns whether anybody still takes them.
+    async fn hand_on(&mut self, items: Vec<Item>) -> bool {
+        match self.out.try_send(items) {
+            Ok(()) => {
+                if std::mem::take(&mut self.full) > 0 {
+                    info!(feed = self.driver.name, "the engine has caught up");
+                }
+                true
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(mpsc::error::TrySendError::Full(items)) => {
+                if self.full == 0 {
+                    warn!(feed = self.driver.name, "the engine's queue is full; the feed is held back");
+                }
+                self.full = self.full.saturating_add(1);
+                tokio::select! {
+                    biased;
+                    sent = self.out.send(items) => sent.is_ok(),
+                    () = self.stop.cancelled() => false,
+                }
+            }
+        }
+    }
+
+    /// What was not used, at most once a second.
+    fn tell_drops(&mut self) {
+        let now = self.driver.clock.monotonic();
+        if now.saturating_sub(self.told_at) < TELL_EVERY {
+            return;
+        }
+        for (reason, count) in self.driver.session.protocol().drops().take_untold() {
+            self.told_at = now;
+            warn!(feed = self.driver.name, reason = reason.as_str(), count, "updates were not used");
+        }
+    }
+
+    fn say(&self, note: &Note) {
+        let feed = &self.driver.name;
+        match note {
+            Note::Live => info!(feed, "subscribed"),
+            Note::Resubscribed => warn!(feed, "no print in an open session; subscribed again"),
+            Note::Down { loss: Loss::Refused, detail, wait } => {
+                error!(feed, detail, ?wait, "the venue refuses us; a person must act");
+            }
+            Note::Down { loss, detail, wait } => {
+                debug!(feed, ?loss, "down");
+                warn!(feed, detail, ?wait, "not connected");
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! From a checked configuration and its secrets to what a run needs.
+
+use crate::config::Config;
+use crate::config::feed::FeedConfig;
+use crate::config::secrets::{FeedSecrets, Secrets};
+use crate::daemon::clock::Clock;
+use crate::daemon::ingest::{FeedDriver, Subscribed};
+use crate::daemon::pulse::Pulse;
+use crate::daemon::start::Plan;
+use crate::engine::{self, FeedSetup, Setup};
+use crate::feed::json::Json;
+use crate::feed::json::spec::Spec;
+use crate::feed::session::{self, Session};
+use crate::market::tick::FeedId;
+use crate::outbox::route::Router;
+
+/// A feed's task comes round at least so often.
+const INGEST_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+/// In a rehearsal the venue's clock is the truth, however far it is from ours.
+const AHEAD_IN_REHEARSAL: std::time::Duration = std::time::Duration::from_secs(86_400);
+
+/// What a run needs.
+#[must_use]
+pub fn build(config: &Config, secrets: Secrets, clock: &Clock) -> Plan {
+    let names = config.channels.iter().map(|channel| channel.name.clone());
+    let channels: Vec<_> = names.zip(secrets.channels).collect();
+    let feeds = config.feeds.iter().zip(secrets.feeds).enumerate();
+    Plan {
+        setup: setup(config, clock),
+        feeds: feeds.filter_map(|(at, (feed, secrets))| driver(config, at, feed, secrets, clock)).collect(),
+        router: Router::new(config.routes.clone(), channels.iter().map(|(name, _)| name.clone()).collect()),
+        channels,
+        schedule: config.retry.clone(),
+        database: config.storage.path.clone(),
+    }
+}
+
+/// What the engine works on.
+#[must_use]
+pub fn setup(config: &Config, clock: &Clock) -> Setup {
+    let feeds = config.feeds.iter().map(|feed| FeedSetup {
+        name: feed.name.clone(),
+        instruments: feed.subscriptions.iter().map(|subscription| subscription.instrument).collect(),
+    });
+    Setup {
+        instruments: config.instruments.clone(),
+        guards: config.guards.clone(),
+        rules: config.levels.clone(),
+        feeds: feeds.collect(),
+        limits: engine_limits(clock),
+        rehearsal: clock.is_rehearsal(),
+    }
+}
+
+/// A real second is many market seconds in a rehearsal: what is measured in market time has as much longer.
+fn engine_limits(clock: &Clock) -> engine::Limits {
+    let limits = engine::Limits::default();
+    let speed = clock.speed();
+    engine::Limits {
+        timer_slack: limits.timer_slack.mul_f64(speed),
+        late_after: limits.late_after.mul_f64(speed),
+        down_grace: limits.down_grace.mul_f64(speed),
+        ahead: if clock.is_rehearsal() { AHEAD_IN_REHEARSAL } else { limits.ahead },
+    }
+}
+
+fn session_limits(clock: &Clock) -> session::Limits {
+    let limits = session::Limits::default();
+    session::Limits {
+        snapshot_age: limits.snapshot_age.mul_f64(clock.speed()),
+        ahead: if clock.is_rehearsal() { AHEAD_IN_REHEARSAL } else { limits.ahead },
+        ..limits
+    }
+}
+
+fn driver(
+    config: &Config,
+    at: usize,
+    feed: &FeedConfig,
+    secrets: FeedSecrets,
+    clock: &Clock,
+) -> Option<FeedDriver> {
+    let id = FeedId(u32::try_from(at).ok()?);
+    let subscribed = feed.subscriptions.iter().filter_map(|subscription| {
+        let instrument = config.instruments.get(subscription.instrument.index())?.clone();
+        Some(Subscribed { subscription: subscription.clone(), instrument })
+    });
+    // Silence of the market is measured on the real clock.
+    let spec = Spec { market_silence: feed.spec.market_silence.div_f64(clock.speed()), ..feed.spec.clone() };
+    let protocol = Json::new(spec, Vec::new(), secrets.values);
+    let limits = session_limits(clock);
+    Some(FeedDriver {
+        name: feed.name.clone(),
+        id,
+        session: Session::new(id, protocol, limits),
+        subscribed: subscribed.collect(),
+        extra_roots: secrets.extra_roots,
+        connect_within: limits.connect,
+        clock: clock.clone(),
+        pulse: Pulse::new(&format!("feed {}", feed.name), INGEST_WITHIN),
+    })
+}

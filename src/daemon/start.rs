@@ -1,0 +1,264 @@
+//! Puts the tasks together, runs them, and takes them down in order.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use thiserror::Error;
+use tokio::sync::{mpsc, watch as channel};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::daemon::bell::Bells;
+use crate::daemon::clock::Clock;
+use crate::daemon::dispatch::{Dispatch, DispatchError, Post};
+use crate::daemon::ingest::{self, FeedDriver, IngestError};
+use crate::daemon::notify;
+use crate::daemon::pulse::{Pulse, Pulses};
+use crate::daemon::watch::{QUEUE_BATCHES, Watch, WatchError};
+use crate::deliver::{Channel, DeliverError, Settings};
+use crate::engine::saved::{SavedBook, SavedError, SavedLevel};
+use crate::engine::{Engine, Setup, report::Last};
+use crate::outbox::retry::Schedule;
+use crate::outbox::route::Router;
+use crate::store::Store;
+use crate::store::error::StoreError;
+
+/// What is in hand when the daemon stops may take so long.
+const GRACE: Duration = Duration::from_secs(8);
+/// The engine's task comes round at least so often.
+const WATCH_WITHIN: Duration = Duration::from_secs(20);
+/// Beyond its own timeouts a channel's task comes round within so long.
+const DISPATCH_WITHIN: Duration = Duration::from_secs(120);
+
+/// Everything that a run needs, checked and with its secrets read.
+#[derive(Debug)]
+pub struct Plan {
+    /// What the engine works on.
+    pub setup: Setup,
+    /// Connections to venues.
+    pub feeds: Vec<FeedDriver>,
+    /// Channels by name.
+    pub channels: Vec<(String, Settings)>,
+    /// Who is told what.
+    pub router: Router,
+    /// When to try again.
+    pub schedule: Schedule,
+    /// The ledger.
+    pub database: PathBuf,
+}
+
+/// Why a run could not begin, or ended early.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The ledger cannot be opened or read.
+    #[error("cannot use the database")]
+    Store(#[from] StoreError),
+    /// A saved state is damaged.
+    #[error("cannot take up where the last run ended")]
+    Saved(#[from] SavedError),
+    /// A channel cannot be set up.
+    #[error("channel {name:?} cannot be used")]
+    Channel {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: DeliverError,
+    },
+    /// The task that decides ended.
+    #[error("watching ended")]
+    Watch(#[from] WatchError),
+    /// A task that sends ended.
+    #[error("dispatching ended")]
+    Dispatch(#[from] DispatchError),
+    /// A task that receives ended.
+    #[error("a feed ended")]
+    Ingest(#[from] IngestError),
+    /// A task ended without an error, or panicked.
+    #[error("a task ended that should not have")]
+    Task(#[source] Option<JoinError>),
+}
+
+impl RunError {
+    /// Whether it is a defect rather than a failure of the world outside.
+    #[must_use]
+    pub const fn is_defect(&self) -> bool {
+        matches!(self, Self::Task(_))
+    }
+}
+
+/// How a task ended.
+type Ended = Result<(), RunError>;
+
+/// Runs everything until `stop` is cancelled, and then takes it down: feeds first, then the engine, then the
+/// channels. `lasts` receives the last prices for whoever wants to look.
+///
+/// # Errors
+/// When the run cannot begin, or a task ends early: then nothing of what the daemon says could be relied on.
+pub async fn run(
+    plan: Plan,
+    clock: Clock,
+    lasts: channel::Sender<Vec<Last>>,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let store = Arc::new(Store::open(&plan.database).await?);
+    let unknown = store.recover(clock.wall()).await?;
+    if !unknown.is_empty() {
+        warn!(count = unknown.len(), "attempts whose answer is unknown are made again, with the same ids");
+    }
+    let engine = restored(plan.setup, &store, &clock).await?;
+    let result = Run { store: Arc::clone(&store), clock }
+        .all(engine, plan.feeds, plan.channels, plan.router, plan.schedule, lasts, stop)
+        .await;
+    store.close().await;
+    result
+}
+
+async fn restored(setup: Setup, store: &Store, clock: &Clock) -> Result<Engine, RunError> {
+    let (levels, books) = store.load().await?;
+    let levels: Vec<SavedLevel> = levels
+        .into_iter()
+        .map(|level| SavedLevel { key: level.key, fingerprint: level.fingerprint, state: level.state })
+        .collect();
+    let books: Vec<SavedBook> =
+        books.into_iter().map(|book| SavedBook { key: book.instrument, state: book.state }).collect();
+    let mut engine = Engine::new(setup);
+    let gone = engine.restore(&levels, &books, clock.now())?;
+    if !gone.is_empty() {
+        info!(levels = gone.join(", "), "no longer in the configuration");
+        store.delete_levels(&gone).await?;
+    }
+    Ok(engine)
+}
+
+struct Run {
+    store: Arc<Store>,
+    clock: Clock,
+}
+
+impl Run {
+    #[expect(clippy::too_many_arguments, reason = "the parts of one plan, taken apart once")]
+    async fn all(
+        self,
+        engine: Engine,
+        feeds: Vec<FeedDriver>,
+        channels: Vec<(String, Settings)>,
+        router: Router,
+        schedule: Schedule,
+        lasts: channel::Sender<Vec<Last>>,
+        stop: CancellationToken,
+    ) -> Ended {
+        let bells = Bells::new(channels.iter().map(|(name, _)| name.as_str()));
+        let opened = open(channels)?;
+        let targets: BTreeMap<String, Vec<String>> =
+            opened.iter().map(|(name, channel)| (name.clone(), channel.targets())).collect();
+        let (close_feeds, close_channels) = (CancellationToken::new(), CancellationToken::new());
+        let mut pulses = Vec::new();
+        let (sender, items) = mpsc::channel(QUEUE_BATCHES);
+        let mut feeding: JoinSet<Ended> = JoinSet::new();
+        for feed in feeds {
+            pulses.push(feed.pulse.clone());
+            let (sender, stop) = (sender.clone(), close_feeds.clone());
+            feeding.spawn(async move { Ok(ingest::run(feed, sender, stop).await?) });
+        }
+        let watch = Watch {
+            engine,
+            store: Arc::clone(&self.store),
+            router: router.clone(),
+            targets: targets.clone(),
+            bells: bells.clone(),
+            clock: self.clock.clone(),
+            pulse: pulse(&mut pulses, "watch", WATCH_WITHIN),
+            lasts,
+        };
+        // With no feed at all the engine still runs its timers: the queue must not look closed.
+        let keep_open = if feeding.is_empty() { Some(sender.clone()) } else { None };
+        drop(sender);
+        feeding.spawn(async move { Ok(watch.run(items).await?) });
+        let post = Post {
+            store: self.store,
+            router,
+            targets,
+            bells,
+            schedule,
+            clock: self.clock.clone(),
+            zone: chicago(),
+        };
+        let mut sending: JoinSet<Ended> = JoinSet::new();
+        for (name, channel) in opened {
+            let pulse = pulse(&mut pulses, &name, DISPATCH_WITHIN);
+            let dispatch = Dispatch { name, channel, post: post.clone(), pulse };
+            let stop = close_channels.clone();
+            sending.spawn(async move { Ok(dispatch.run(stop).await?) });
+        }
+        let watchdog =
+            notify::watchdog(Pulses::new(pulses, self.clock.monotonic()), self.clock.clone(), stop.clone());
+        notify::ready("watching");
+        info!("ready");
+        let early = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            () = watchdog => None,
+            ended = feeding.join_next() => Some(ended_early(ended)),
+            Some(ended) = sending.join_next() => Some(ended_early(Some(ended))),
+        };
+        notify::stopping();
+        close_feeds.cancel();
+        drop(keep_open);
+        let fed = finish(&mut feeding, "feeds and engine", &self.clock).await;
+        close_channels.cancel();
+        let sent = finish(&mut sending, "channels", &self.clock).await;
+        early.map_or(Ok(()), Err).and(fed).and(sent)
+    }
+}
+
+fn pulse(pulses: &mut Vec<Pulse>, name: &str, within: Duration) -> Pulse {
+    let pulse = Pulse::new(name, within);
+    pulses.push(pulse.clone());
+    pulse
+}
+
+fn open(channels: Vec<(String, Settings)>) -> Result<Vec<(String, Channel)>, RunError> {
+    let open = |(name, settings)| match Channel::open(settings) {
+        Ok(channel) => Ok((name, channel)),
+        Err(source) => Err(RunError::Channel { name, source }),
+    };
+    channels.into_iter().map(open).collect()
+}
+
+fn ended_early(ended: Option<Result<Ended, JoinError>>) -> RunError {
+    match ended {
+        Some(Ok(Err(error))) => error,
+        Some(Err(error)) => RunError::Task(Some(error)),
+        Some(Ok(Ok(()))) | None => RunError::Task(None),
+    }
+}
+
+/// Waits for tasks that were told to end, and ends those that do not.
+async fn finish(tasks: &mut JoinSet<Ended>, what: &str, clock: &Clock) -> Ended {
+    let deadline = clock.instant_at(clock.monotonic().saturating_add(GRACE));
+    let mut result = Ok(());
+    let all = async {
+        while let Some(ended) = tasks.join_next().await {
+            let ended = ended.unwrap_or_else(|error| Err(RunError::Task(Some(error))));
+            if result.is_ok() {
+                result = ended;
+            }
+        }
+    };
+    if tokio::time::timeout_at(deadline, all).await.is_err() {
+        warn!(what, "did not end in time; what was not sent is in the outbox");
+        tasks.shutdown().await;
+    }
+    result
+}
+
+/// The exchange's zone.
+#[must_use]
+pub fn chicago() -> TimeZone {
+    TimeZone::get("America/Chicago").unwrap_or(TimeZone::UTC)
+}

@@ -1,0 +1,219 @@
+//! From ticks to the ledger: drains what the feeds hand on, lets the engine decide, and commits what it
+//! established in one transaction before anybody is told.
+//!
+//! The only task that touches the engine. It never waits for a peer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::daemon::bell::Bells;
+use crate::daemon::chain::Chain;
+use crate::daemon::clock::Clock;
+use crate::daemon::pulse::Pulse;
+use crate::engine::report::Last;
+use crate::engine::saved::{SavedBook, SavedError, SavedLevel};
+use crate::engine::{Engine, Input, Step};
+use crate::event::{Event, Reason, Severity};
+use crate::market::tick::Item;
+use crate::outbox::route::Router;
+use crate::store::Store;
+use crate::store::commit::{self, Commit, NewDelivery};
+use crate::store::error::StoreError;
+use crate::time::Timestamp;
+
+/// Batches that may wait for the engine, per process. When full, ingest waits, and TCP carries it back.
+pub const QUEUE_BATCHES: usize = 256;
+/// At most so many batches become one transaction.
+const BATCHES_AT_ONCE: usize = 64;
+/// How far the prints were read is saved at least so often.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+/// While nothing can be recorded, it is tried again so often.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// While nothing can be recorded, the feeds are held back from here on.
+const UNRECORDED_MAX: usize = 100_000;
+
+/// Why watching ended.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    /// The ledger is damaged or gone.
+    #[error("the ledger cannot be written")]
+    Store(#[source] StoreError),
+    /// A state has no text.
+    #[error("the engine's state cannot be saved")]
+    Saved(#[from] SavedError),
+}
+
+/// Everything the task works with.
+#[derive(Debug)]
+pub struct Watch {
+    /// Decides.
+    pub engine: Engine,
+    /// Remembers.
+    pub store: Arc<Store>,
+    /// Says who is told.
+    pub router: Router,
+    /// The recipients of each channel.
+    pub targets: BTreeMap<String, Vec<String>>,
+    /// Wakes the channels.
+    pub bells: Bells,
+    /// Says how late it is.
+    pub clock: Clock,
+    /// Shows that this task makes progress.
+    pub pulse: Pulse,
+    /// Shows the last prices to whoever looks.
+    pub lasts: tokio::sync::watch::Sender<Vec<Last>>,
+}
+
+impl Watch {
+    /// Works until every feed has ended and everything is recorded.
+    ///
+    /// # Errors
+    /// When the ledger is damaged or gone: the process must end, since nothing it says would be true.
+    pub async fn run(mut self, mut items: mpsc::Receiver<Vec<Item>>) -> Result<(), WatchError> {
+        let mut batches = Vec::with_capacity(BATCHES_AT_ONCE);
+        let mut step = Step::default();
+        let (mut said, mut troubled) = (0, false);
+        let mut flushed = self.clock.monotonic();
+        loop {
+            let open = self.gather(&mut items, &mut batches, &step, flushed, troubled).await;
+            for item in batches.drain(..).flatten() {
+                self.engine.handle(&Input::Item(item), &mut step);
+            }
+            self.engine.handle(&Input::Clock(self.clock.now()), &mut step);
+            said = self.say(&mut step, said);
+            let due = self.clock.monotonic().saturating_sub(flushed) >= FLUSH_EVERY;
+            if !step.is_empty() || due || !open {
+                match self.record(&step).await {
+                    Ok(()) => {
+                        if std::mem::take(&mut troubled) {
+                            info!("the ledger can be written again");
+                        }
+                        (step, said) = (Step::default(), 0);
+                        flushed = self.clock.monotonic();
+                    }
+                    Err(WatchError::Store(source)) if open && source.is_passing() => {
+                        if !std::mem::replace(&mut troubled, true) {
+                            error!(error = %Chain(&source), "the ledger cannot be written; trying again");
+                        }
+                    }
+                    Err(source) => return Err(source),
+                }
+            }
+            self.pulse.beat();
+            if !self.lasts.is_closed() {
+                self.lasts.send_replace(self.engine.lasts());
+            }
+            if !open {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for ticks, a deadline of the engine, or the time to flush. Returns whether feeds are still open.
+    async fn gather(
+        &self,
+        items: &mut mpsc::Receiver<Vec<Item>>,
+        batches: &mut Vec<Vec<Item>>,
+        step: &Step,
+        flushed: Duration,
+        troubled: bool,
+    ) -> bool {
+        let flush = if troubled {
+            self.clock.monotonic().saturating_add(RETRY_EVERY)
+        } else {
+            flushed.saturating_add(FLUSH_EVERY)
+        };
+        let deadline = self.engine.deadline().map(|at| self.clock.monotonic_at(at));
+        let wake = self.clock.instant_at(deadline.map_or(flush, |deadline| deadline.min(flush)));
+        if step.events.len() >= UNRECORDED_MAX {
+            tokio::time::sleep_until(wake).await;
+            return true;
+        }
+        tokio::select! {
+            biased;
+            n = items.recv_many(batches, BATCHES_AT_ONCE) => n > 0,
+            () = tokio::time::sleep_until(wake) => true,
+        }
+    }
+
+    /// Events, who is told, and every state they rest on: one transaction.
+    async fn record(&self, step: &Step) -> Result<(), WatchError> {
+        let levels: Vec<_> = self.engine.saved_levels(step)?.into_iter().map(stored_level).collect();
+        let books: Vec<_> = self.engine.saved_books()?.into_iter().map(stored_book).collect();
+        let deliveries = self.deliveries(&step.events, self.clock.wall());
+        let commit = Commit {
+            events: &step.events,
+            deliveries: &deliveries,
+            levels: &levels,
+            books: &books,
+            committed_at: self.clock.wall(),
+        };
+        let new = self.store.commit(&commit).await.map_err(WatchError::Store)?;
+        if !new.is_empty() {
+            self.bells.ring(deliveries.iter().map(|delivery| delivery.channel.as_str()));
+        }
+        Ok(())
+    }
+
+    fn deliveries(&self, events: &[Event], due_at: Timestamp) -> Vec<NewDelivery> {
+        deliveries(events, &self.router, &self.targets, due_at)
+    }
+
+    /// What happened, for the log; the first `said` events were said before. Returns how many are said now.
+    fn say(&self, step: &mut Step, said: usize) -> usize {
+        for (reason, count) in std::mem::take(&mut step.dropped) {
+            warn!(%reason, count, "updates were not believed");
+        }
+        for (level, at, remark) in std::mem::take(&mut step.remarks) {
+            info!(level = self.engine.level_name(level), %at, ?remark, "remark");
+        }
+        step.events.iter().skip(said).for_each(say_event);
+        step.events.len()
+    }
+}
+
+/// One delivery for each recipient of each channel that is told of an event.
+#[must_use]
+pub fn deliveries(
+    events: &[Event],
+    router: &Router,
+    targets: &BTreeMap<String, Vec<String>>,
+    due_at: Timestamp,
+) -> Vec<NewDelivery> {
+    let mut deliveries = Vec::new();
+    for event in events {
+        for channel in router.route(event) {
+            for target in targets.get(channel).into_iter().flatten() {
+                let (event, channel, target) = (event.id.clone(), channel.to_owned(), target.clone());
+                deliveries.push(NewDelivery { event, channel, target, due_at });
+            }
+        }
+    }
+    deliveries
+}
+
+fn say_event(event: &Event) {
+    let (kind, reason, id) = (event.kind, event.reason, &event.id);
+    let level = event.level.as_deref().unwrap_or_default();
+    let price = event.price.map(|price| price.to_string()).unwrap_or_default();
+    match event.severity {
+        Severity::Critical if reason == Reason::Refused => error!(%id, %kind, %reason, "event"),
+        Severity::Critical => warn!(%id, %kind, %reason, level, price, "event"),
+        Severity::Info | Severity::Normal | Severity::High => {
+            info!(%id, %kind, %reason, level, price, "event")
+        }
+    }
+}
+
+fn stored_level(level: SavedLevel) -> commit::SavedLevel {
+    commit::SavedLevel { key: level.key, fingerprint: level.fingerprint, state: level.state }
+}
+
+fn stored_book(book: SavedBook) -> commit::SavedBook {
+    commit::SavedBook { instrument: book.key, state: book.state }
+}
