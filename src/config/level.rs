@@ -35,6 +35,7 @@ pub(super) fn rule(level: &Section<'_>, instruments: &Instruments, near_year: i1
         level.refuse("confirm_within", "has no meaning without confirm");
     }
     let contract = contract(level, instruments, instrument, near_year);
+    let zone = level.read("zone", value::distance).unwrap_or(Distance::Ticks(5));
     Some(Rule {
         name: name?,
         instrument: instrument?,
@@ -46,11 +47,11 @@ pub(super) fn rule(level: &Section<'_>, instruments: &Instruments, near_year: i1
         strict: level.read("strict", value::flag).unwrap_or(false),
         margin: level.read("margin", value::distance).unwrap_or(Distance::Ticks(0)),
         approach: level.read("approach", value::positive_distance),
-        zone: level.read("zone", value::distance).unwrap_or(Distance::Ticks(5)),
+        zone,
         confirm,
         confirm_within,
         fail: fail(level),
-        retest: retest(level),
+        retest: retest(level, zone),
         follow: level.read("follow", follow).unwrap_or(Follow { retest: true, held: true, failed: true }),
         rearm: level.read("rearm", value::positive_distance).unwrap_or(Distance::Ticks(5)),
         grace: level.read("grace", value::duration).unwrap_or(Duration::ZERO),
@@ -136,16 +137,16 @@ fn fail(level: &Section<'_>) -> Fail {
     }
 }
 
-fn retest(level: &Section<'_>) -> Retest {
+/// Around the level, unless it says otherwise, lies the zone of the level.
+fn retest(level: &Section<'_>, zone: Distance) -> Retest {
     let given = level.section("retest", &RETEST);
     let given = given.as_ref();
-    let distance = |key, default| {
-        given.and_then(|r| r.read(key, value::positive_distance)).unwrap_or(Distance::Ticks(default))
-    };
+    let distance =
+        |key, default| given.and_then(|r| r.read(key, value::positive_distance)).unwrap_or(default);
     Retest {
-        zone: distance("zone", 5),
-        excursion: distance("excursion", 10),
-        hold: distance("hold", 10),
+        zone: distance("zone", zone),
+        excursion: distance("excursion", Distance::Ticks(10)),
+        hold: distance("hold", Distance::Ticks(10)),
         within: given.and_then(|r| r.read("within", value::positive_duration)).unwrap_or(WITHIN),
     }
 }

@@ -91,12 +91,16 @@ pub(super) fn price(value: &Value) -> Result<Price, Refusal> {
 
 /// A distance such as `2 ticks`.
 pub(super) fn distance(value: &Value) -> Result<Distance, Refusal> {
-    const RIGHT: &str = "a distance like \"2 ticks\", \"10 points\", \"0.4 %\" or \"0.25 atr\"";
+    const RIGHT: &str = "a distance like \"2 ticks\", \"10 points\" or \"0.4 %\"";
     match value {
         Value::String(text) if text.trim().starts_with('-') => {
             Err(format!("{} is negative; {RIGHT} is not", quoted(text)).into())
         }
-        Value::String(text) => text.parse().map_err(|_| format!("{} is not {RIGHT}", quoted(text)).into()),
+        Value::String(text) => match text.parse() {
+            Ok(Distance::Atr(_)) => Err(not_available(&quoted(text), "ticks, points, %")),
+            Ok(distance) => Ok(distance),
+            Err(_) => Err(format!("{} is not {RIGHT}", quoted(text)).into()),
+        },
         Value::Integer(_)
         | Value::Float(_)
         | Value::Boolean(_)

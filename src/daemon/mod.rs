@@ -14,6 +14,7 @@
 //! All tasks live in one `JoinSet`; one that ends early ends the process, and systemd starts it again.
 
 pub mod bell;
+pub mod care;
 pub mod chain;
 pub mod clock;
 pub mod dispatch;

@@ -32,6 +32,7 @@ pub fn build(config: &Config, secrets: Secrets, clock: &Clock) -> Plan {
         channels,
         schedule: config.retry.clone(),
         database: config.storage.path.clone(),
+        keep: config.storage.keep_events,
     }
 }
 

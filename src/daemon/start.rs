@@ -1,6 +1,5 @@
 //! Puts the tasks together, runs them, and takes them down in order.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::daemon::bell::Bells;
+use crate::daemon::care;
 use crate::daemon::clock::Clock;
 use crate::daemon::dispatch::{Dispatch, DispatchError, Post};
 use crate::daemon::ingest::{self, FeedDriver, IngestError};
@@ -22,13 +22,14 @@ use crate::daemon::watch::{QUEUE_BATCHES, Watch, WatchError};
 use crate::deliver::{Channel, DeliverError, Settings};
 use crate::engine::saved::{SavedBook, SavedError, SavedLevel};
 use crate::engine::{Engine, Setup, report::Last};
+use crate::market::tick::Item;
 use crate::outbox::retry::Schedule;
 use crate::outbox::route::Router;
 use crate::store::Store;
 use crate::store::error::StoreError;
 
-/// What is in hand when the daemon stops may take so long.
-const GRACE: Duration = Duration::from_secs(8);
+/// What is in hand when the daemon stops may take so long, feeds and channels each.
+const GRACE: Duration = Duration::from_secs(4);
 /// The engine's task comes round at least so often.
 const WATCH_WITHIN: Duration = Duration::from_secs(20);
 /// Beyond its own timeouts a channel's task comes round within so long.
@@ -49,6 +50,8 @@ pub struct Plan {
     pub schedule: Schedule,
     /// The ledger.
     pub database: PathBuf,
+    /// How long events are kept; `None` = forever.
+    pub keep: Option<Duration>,
 }
 
 /// Why a run could not begin, or ended early.
@@ -111,9 +114,21 @@ pub async fn run(
         warn!(count = unknown.len(), "attempts whose answer is unknown are made again, with the same ids");
     }
     let engine = restored(plan.setup, &store, &clock).await?;
-    let result = Run { store: Arc::clone(&store), clock }
-        .all(engine, plan.feeds, plan.channels, plan.router, plan.schedule, lasts, stop)
-        .await;
+    let channels = open(plan.channels)?;
+    let post = Post {
+        store: Arc::clone(&store),
+        router: plan.router,
+        targets: channels.iter().map(|(name, channel)| (name.clone(), channel.targets())).collect(),
+        bells: Bells::new(channels.iter().map(|(name, _)| name.as_str())),
+        schedule: plan.schedule,
+        clock: clock.clone(),
+        zone: chicago(),
+    };
+    let mut crew = Crew::new(clock);
+    crew.feed(engine, plan.feeds, &post, lasts);
+    crew.send(channels, &post);
+    crew.care(Arc::clone(&store), plan.keep);
+    let result = crew.work(stop).await;
     store.close().await;
     result
 }
@@ -135,83 +150,95 @@ async fn restored(setup: Setup, store: &Store, clock: &Clock) -> Result<Engine, 
     Ok(engine)
 }
 
-struct Run {
-    store: Arc<Store>,
+/// All tasks, by the order in which they are taken down.
+struct Crew {
     clock: Clock,
+    pulses: Vec<Pulse>,
+    /// Feeds, and the engine that they fill.
+    feeding: JoinSet<Ended>,
+    close_feeds: CancellationToken,
+    /// Keeps the engine's queue open when there is no feed: its timers still run.
+    open: Option<mpsc::Sender<Vec<Item>>>,
+    /// Channels, and what looks after the ledger.
+    sending: JoinSet<Ended>,
+    close_channels: CancellationToken,
 }
 
-impl Run {
-    #[expect(clippy::too_many_arguments, reason = "the parts of one plan, taken apart once")]
-    async fn all(
-        self,
+impl Crew {
+    fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            pulses: Vec::new(),
+            feeding: JoinSet::new(),
+            close_feeds: CancellationToken::new(),
+            open: None,
+            sending: JoinSet::new(),
+            close_channels: CancellationToken::new(),
+        }
+    }
+
+    fn feed(
+        &mut self,
         engine: Engine,
         feeds: Vec<FeedDriver>,
-        channels: Vec<(String, Settings)>,
-        router: Router,
-        schedule: Schedule,
+        post: &Post,
         lasts: channel::Sender<Vec<Last>>,
-        stop: CancellationToken,
-    ) -> Ended {
-        let bells = Bells::new(channels.iter().map(|(name, _)| name.as_str()));
-        let opened = open(channels)?;
-        let targets: BTreeMap<String, Vec<String>> =
-            opened.iter().map(|(name, channel)| (name.clone(), channel.targets())).collect();
-        let (close_feeds, close_channels) = (CancellationToken::new(), CancellationToken::new());
-        let mut pulses = Vec::new();
+    ) {
         let (sender, items) = mpsc::channel(QUEUE_BATCHES);
-        let mut feeding: JoinSet<Ended> = JoinSet::new();
+        self.open = feeds.is_empty().then(|| sender.clone());
         for feed in feeds {
-            pulses.push(feed.pulse.clone());
-            let (sender, stop) = (sender.clone(), close_feeds.clone());
-            feeding.spawn(async move { Ok(ingest::run(feed, sender, stop).await?) });
+            self.pulses.push(feed.pulse.clone());
+            let (sender, stop) = (sender.clone(), self.close_feeds.clone());
+            self.feeding.spawn(async move { Ok(ingest::run(feed, sender, stop).await?) });
         }
         let watch = Watch {
             engine,
-            store: Arc::clone(&self.store),
-            router: router.clone(),
-            targets: targets.clone(),
-            bells: bells.clone(),
+            store: Arc::clone(&post.store),
+            router: post.router.clone(),
+            targets: post.targets.clone(),
+            bells: post.bells.clone(),
             clock: self.clock.clone(),
-            pulse: pulse(&mut pulses, "watch", WATCH_WITHIN),
+            pulse: pulse(&mut self.pulses, "watch", WATCH_WITHIN),
             lasts,
         };
-        // With no feed at all the engine still runs its timers: the queue must not look closed.
-        let keep_open = if feeding.is_empty() { Some(sender.clone()) } else { None };
-        drop(sender);
-        feeding.spawn(async move { Ok(watch.run(items).await?) });
-        let post = Post {
-            store: self.store,
-            router,
-            targets,
-            bells,
-            schedule,
-            clock: self.clock.clone(),
-            zone: chicago(),
-        };
-        let mut sending: JoinSet<Ended> = JoinSet::new();
-        for (name, channel) in opened {
-            let pulse = pulse(&mut pulses, &name, DISPATCH_WITHIN);
+        self.feeding.spawn(async move { Ok(watch.run(items).await?) });
+    }
+
+    fn send(&mut self, channels: Vec<(String, Channel)>, post: &Post) {
+        for (name, channel) in channels {
+            let pulse = pulse(&mut self.pulses, &name, DISPATCH_WITHIN);
             let dispatch = Dispatch { name, channel, post: post.clone(), pulse };
-            let stop = close_channels.clone();
-            sending.spawn(async move { Ok(dispatch.run(stop).await?) });
+            let stop = self.close_channels.clone();
+            self.sending.spawn(async move { Ok(dispatch.run(stop).await?) });
         }
-        let watchdog =
-            notify::watchdog(Pulses::new(pulses, self.clock.monotonic()), self.clock.clone(), stop.clone());
+    }
+
+    fn care(&mut self, store: Arc<Store>, keep: Option<Duration>) {
+        let care = care::run(store, keep, self.clock.clone(), self.close_channels.clone());
+        self.sending.spawn(async move {
+            care.await;
+            Ok(())
+        });
+    }
+
+    async fn work(mut self, stop: CancellationToken) -> Ended {
+        let pulses = Pulses::new(std::mem::take(&mut self.pulses), self.clock.monotonic());
+        let watchdog = notify::watchdog(pulses, self.clock.clone(), stop);
         notify::ready("watching");
         info!("ready");
         let early = tokio::select! {
             biased;
-            () = stop.cancelled() => None,
+            // The watchdog ends when it is told to stop.
             () = watchdog => None,
-            ended = feeding.join_next() => Some(ended_early(ended)),
-            Some(ended) = sending.join_next() => Some(ended_early(Some(ended))),
+            ended = self.feeding.join_next() => Some(ended_early(ended)),
+            ended = self.sending.join_next() => Some(ended_early(ended)),
         };
         notify::stopping();
-        close_feeds.cancel();
-        drop(keep_open);
-        let fed = finish(&mut feeding, "feeds and engine", &self.clock).await;
-        close_channels.cancel();
-        let sent = finish(&mut sending, "channels", &self.clock).await;
+        self.close_feeds.cancel();
+        self.open = None;
+        let fed = finish(&mut self.feeding, "feeds and engine", &self.clock).await;
+        self.close_channels.cancel();
+        let sent = finish(&mut self.sending, "channels", &self.clock).await;
         early.map_or(Ok(()), Err).and(fed).and(sent)
     }
 }

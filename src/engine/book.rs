@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::guard::{Guard, Print, Verdict};
 use crate::engine::index::{Index, LevelIndex};
-use crate::engine::level::Gap;
 use crate::engine::rule::PriceFrom;
+use crate::engine::scene::Gap;
 use crate::market::calendar::{Calendar, SessionState};
 use crate::market::instrument::Instrument;
 use crate::market::price::{Price, TickSize};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::level::{Fact, Gap, Scene};
 use crate::engine::rule::{Confirm, Rule};
+use crate::engine::scene::{Fact, Gap, Scene};
 use crate::time::{Timestamp, format_duration};
 
 /// One print beyond the threshold.

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::level::{Marks, Scene};
+use crate::engine::marks::Marks;
 use crate::engine::rule::Rule;
+use crate::engine::scene::Scene;
 use crate::market::price::Price;
 use crate::time::Timestamp;
 

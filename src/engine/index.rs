@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use crate::engine::level::Wake;
+use crate::engine::marks::Wake;
 use crate::market::price::Price;
 
 /// The place of a level in the engine's list.

@@ -9,78 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::confirm::{Pending, Print};
 use crate::engine::follow::{Step, Watch};
+use crate::engine::marks::{Marks, Wake};
 use crate::engine::rule::{GapPolicy, Rule, Sessions};
+use crate::engine::scene::{Fact, Remark, Scene};
 use crate::event::{Kind, Numbers, Reason, Side, ThreadId};
-use crate::market::calendar::{Calendar, Phase};
+use crate::market::calendar::Phase;
 use crate::market::price::{Price, TickSize};
 use crate::time::Timestamp;
-
-/// The market around one input, as far as a level may depend on it.
-#[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
-    /// The engine's time: it never runs backwards.
-    pub at: Timestamp,
-    /// For timers that stop while the market is closed.
-    pub calendar: &'a Calendar,
-    /// The part of the day.
-    pub phase: Phase,
-    /// When the part of the day ends.
-    pub phase_until: Timestamp,
-    /// The trade date as yyyymmdd.
-    pub trade_date: i32,
-    /// What nobody saw before this price, if this is the first one after such a time.
-    pub gap: Option<Gap>,
-}
-
-/// A time in which nobody watched, and the last price before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// The last price before.
-    pub last: Price,
-    /// When that was.
-    pub from: Timestamp,
-    /// When the first price came again.
-    pub until: Timestamp,
-}
-
-/// Something that a level established, before it is dressed as an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fact {
-    /// What.
-    pub kind: Kind,
-    /// Why.
-    pub reason: Reason,
-    /// When.
-    pub at: Timestamp,
-    /// The price that did it, if one did.
-    pub price: Option<Price>,
-    /// The story it belongs to.
-    pub thread: ThreadId,
-    /// Its place in the story.
-    pub step: u32,
-    /// Prices still without their decimals; the engine dresses them.
-    pub prices: Vec<(&'static str, Price)>,
-    /// Everything else.
-    pub numbers: Numbers,
-}
-
-/// Why a level did something that is no event. For logs and `explain`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Remark {
-    /// Price was beyond when the rule was made: it waits to be armed.
-    AlreadyBeyond,
-    /// Crossed outside the rule's sessions.
-    OutsideSessions,
-    /// Crossed in a gap that the rule ignores.
-    GapIgnored,
-    /// Fell back before it was confirmed.
-    FellBackUnconfirmed,
-    /// Not confirmed in time.
-    NotConfirmedInTime,
-    /// Armed again without a break to tell of.
-    ArmedQuietly,
-}
 
 /// A thread being told, and how far it has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,40 +96,6 @@ impl State {
     }
 }
 
-/// At which prices a sleeping level must be asked again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Wake {
-    /// At this price and above.
-    pub above: Option<Price>,
-    /// At this price and below.
-    pub below: Option<Price>,
-    /// At every price.
-    pub always: bool,
-}
-
-/// The prices that matter, as seen upwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Marks {
-    /// The level.
-    pub level: Price,
-    /// The traded price at which it counts as broken.
-    pub broken: Price,
-    /// At or above: near.
-    pub approach: Option<Price>,
-    /// At or below: far enough away that coming near is news again.
-    pub approach_again: Option<Price>,
-    /// At or below: back, and on the way to be armed again.
-    pub rearm: Price,
-    /// At or below: the break failed.
-    pub fail: Price,
-    /// At or above: price has left the level behind.
-    pub excursion: Price,
-    /// At or below, after the excursion: a retest.
-    pub zone_top: Price,
-    /// At or above, after the retest: it held.
-    pub hold: Price,
-}
-
 /// A rule with its prices and its state.
 #[derive(Clone, Debug)]
 pub struct Level {
@@ -215,7 +116,7 @@ impl Level {
     /// A level on an instrument with this tick size.
     #[must_use]
     pub fn new(rule: Rule, tick: TickSize) -> Self {
-        let marks = marks(&rule, tick);
+        let marks = Marks::of(&rule, tick);
         Self { deadline: rule.expires, rule, marks, state: State::new() }
     }
 
@@ -536,26 +437,5 @@ impl Story {
             prices: Vec::new(),
             numbers: Numbers::new(),
         }
-    }
-}
-
-fn marks(rule: &Rule, tick: TickSize) -> Marks {
-    let level = match rule.side {
-        Side::Resistance => rule.price,
-        Side::Support => rule.price.negated(),
-    };
-    let size = |d: crate::market::price::Distance| d.resolve(tick, rule.price, None).unwrap_or(Price::ZERO);
-    let broken = tick.ceil(level.plus(size(rule.margin)));
-    let approach = rule.approach.map(size);
-    Marks {
-        level,
-        broken,
-        approach: approach.map(|a| broken.minus(a)),
-        approach_again: approach.map(|a| broken.minus(a).minus(a)),
-        rearm: broken.minus(size(rule.rearm).max(tick.price())),
-        fail: level.minus(size(rule.fail.distance)),
-        excursion: level.plus(size(rule.retest.excursion)),
-        zone_top: level.plus(size(rule.retest.zone)),
-        hold: level.plus(size(rule.retest.hold)),
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::level::Scene;
+use crate::engine::scene::Scene;
 use crate::engine::{Engine, FeedSetup, Step, index_of};
 use crate::event::{Event, Kind, Numbers, Reason, ThreadId};
 use crate::market::tick::{FeedId, Link, LinkState, Loss, Tick};

@@ -12,9 +12,11 @@ pub mod guard;
 pub mod index;
 pub mod level;
 pub mod link;
+pub mod marks;
 pub mod report;
 pub mod rule;
 pub mod saved;
+pub mod scene;
 #[cfg(test)]
 mod tests;
 
@@ -26,9 +28,11 @@ use serde::{Deserialize, Serialize};
 use crate::engine::book::{Book, BookIndex, Read};
 use crate::engine::guard::{Guard, Print, Verdict};
 use crate::engine::index::LevelIndex;
-use crate::engine::level::{Fact, Level, Remark, Scene, Wake};
+use crate::engine::level::Level;
 use crate::engine::link::LinkWatch;
+use crate::engine::marks::Wake;
 use crate::engine::rule::{PriceFrom, Rule};
+use crate::engine::scene::{Fact, Gap, Remark, Scene};
 use crate::event::{Event, Reason};
 use crate::market::instrument::Instrument;
 use crate::market::price::{Distance, Price};
@@ -424,7 +428,7 @@ impl Engine {
         id: LevelIndex,
         at: Timestamp,
         now: Timestamp,
-        gap: Option<level::Gap>,
+        gap: Option<Gap>,
         step: &mut Step,
         act: impl FnOnce(&mut Level, &Scene<'_>, &mut Vec<Fact>),
     ) {

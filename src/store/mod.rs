@@ -22,6 +22,7 @@ pub mod thread;
 
 mod lock;
 mod open;
+mod prune;
 mod schema;
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ const TABLE: &[(&str, May)] = &[
     ("study", May::Import(&["time", "market", "event", "engine"])),
     ("chart", May::Import(&["time", "market", "event"])),
     ("store", May::Import(&["time", "market", "event", "engine", "outbox"])),
-    ("deliver", May::Import(&["outbox", "event", "chart"])),
+    // A letter is dated: the channels need the time of the attempt.
+    ("deliver", May::Import(&["time", "outbox", "event", "chart"])),
     ("account", May::Import(&["time", "market", "feed"])),
     ("config", May::ImportAbove),
     ("daemon", May::ImportAbove),

@@ -150,8 +150,8 @@ fn an_instrument_is_known() {
 
 #[test]
 fn values_of_a_level_have_their_types() {
-    assert_snapshot!(level("margin = \"-2 ticks\""), @r#"test.toml: level "2500": margin: "-2 ticks" is negative; a distance like "2 ticks", "10 points", "0.4 %" or "0.25 atr" is not"#);
-    assert_snapshot!(level("margin = 2"), @r#"test.toml: level "2500": margin: 2 is not a distance like "2 ticks", "10 points", "0.4 %" or "0.25 atr""#);
+    assert_snapshot!(level("margin = \"-2 ticks\""), @r#"test.toml: level "2500": margin: "-2 ticks" is negative; a distance like "2 ticks", "10 points" or "0.4 %" is not"#);
+    assert_snapshot!(level("margin = 2"), @r#"test.toml: level "2500": margin: 2 is not a distance like "2 ticks", "10 points" or "0.4 %""#);
     assert_snapshot!(level("approach = \"0 points\"\nrearm = \"0 ticks\""), @r#"
     test.toml: level "2500": approach: "0 points" must be more than nothing
     test.toml: level "2500": rearm: "0 ticks" must be more than nothing
@@ -219,7 +219,7 @@ fn a_feed_is_complete_and_protected() {
 fn the_texts_of_a_feed_name_only_what_there_is() {
     assert_snapshot!(feed("secrets = { token = { env = \"T\" } }\nheartbeat = { send = \"${tokn}\", every = \"5s\" }"), @r#"test.toml: feed "m": heartbeat.send: ${tokn} is neither symbol nor one of secrets; did you mean "token"?"#);
     assert_snapshot!(feed("greet = [{ send = \"${open\" }, {}]"), @r#"
-    test.toml: feed "m": greet #1.send: "${open" has an open ${
+    test.toml: feed "m": greet #1.send: "${open" has a "${" without its "}"
     test.toml: feed "m": greet #2: says nothing; a step has send, expect or both
     "#);
     assert_snapshot!(feed("headers = { \"X-Key\" = \"a\\r\\nb\" }"), @r#"test.toml: feed "m": headers: the value of X-Key contains line ends or other control characters"#);
