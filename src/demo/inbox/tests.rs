@@ -35,7 +35,6 @@ impl Client {
         self.reply().await
     }
 
-    #[track_caller]
     async fn expect(&mut self, dialogue: &[(&str, &str)]) {
         for (text, start) in dialogue {
             let reply = self.say(text).await;
