@@ -26,6 +26,9 @@ use crate::store::commit::{self, Commit, NewDelivery};
 use crate::store::error::StoreError;
 use crate::time::Timestamp;
 
+/// The last price of every instrument, for whoever looks.
+pub type Lasts = Vec<Last>;
+
 /// Batches that may wait for the engine, per process. When full, ingest waits, and TCP carries it back.
 pub const QUEUE_BATCHES: usize = 256;
 /// At most so many batches become one transaction.
@@ -66,7 +69,7 @@ pub struct Watch {
     /// Shows that this task makes progress.
     pub pulse: Pulse,
     /// Shows the last prices to whoever looks.
-    pub lasts: tokio::sync::watch::Sender<Vec<Last>>,
+    pub lasts: tokio::sync::watch::Sender<Lasts>,
 }
 
 impl Watch {

@@ -15,13 +15,12 @@ use crate::config::{Config, ConfigError};
 use crate::daemon::clock::Clock;
 use crate::daemon::plan;
 use crate::daemon::start::{self, RunError};
+use crate::daemon::watch::Lasts;
 use crate::demo::inbox::InboxError;
 use crate::demo::inbox::hook::{HookOptions, HookServer};
 use crate::demo::inbox::mail::{MailOptions, MailServer};
 use crate::demo::path;
 use crate::demo::venue::{Options, Venue, VenueError};
-use crate::engine::report::Last;
-use crate::time::Timestamp;
 
 /// The demo's key at its venue; it opens nothing else.
 const KEY: &str = "demo-key";
@@ -83,7 +82,7 @@ impl Stage {
         let mail = MailServer::start(MailOptions::default()).await?;
         let slack = HookServer::start(HookOptions::default()).await?;
         let session = path::session(SEED);
-        let clock = Clock::rehearsal(start_of_session(), show.speed);
+        let clock = Clock::rehearsal(path::START.parse().unwrap_or_default(), show.speed);
         let options = Options { quotes: session.quotes, ..Options::new(path::SYMBOL, KEY, show.speed) };
         let venue_clock = clock.clone();
         let venue = Venue::start(session.trades, options, move || venue_clock.now().as_millis()).await?;
@@ -98,11 +97,7 @@ impl Stage {
     ///
     /// # Errors
     /// When the daemon cannot go on.
-    pub async fn run(
-        &self,
-        lasts: watch::Sender<Vec<Last>>,
-        stop: CancellationToken,
-    ) -> Result<(), ShowError> {
+    pub async fn run(&self, lasts: watch::Sender<Lasts>, stop: CancellationToken) -> Result<(), ShowError> {
         let secrets = self.config.read_secrets(&self.env, None).await?;
         let plan = plan::build(&self.config, secrets, &self.clock);
         Ok(start::run(plan, self.clock.clone(), lasts, stop).await?)
@@ -112,10 +107,6 @@ impl Stage {
     pub async fn strike(self) {
         self.venue.stop().await;
     }
-}
-
-fn start_of_session() -> Timestamp {
-    Timestamp::from_unit(path::START_MS, crate::time::Unit::Ms).unwrap_or_default()
 }
 
 /// What a user would write, with the addresses of the embedded peers.
