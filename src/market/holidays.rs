@@ -70,7 +70,7 @@ const ONCE: [(Date, DayRule); 2] = [
 ];
 
 /// Every exception of the equity index session on Globex.
-pub(crate) fn cme_equity() -> impl Iterator<Item = Exception> {
+pub(super) fn cme_equity() -> impl Iterator<Item = Exception> {
     let once = ONCE.iter().map(|(date, rule)| exception(*date, *rule, "national day of mourning"));
     YEARS.flat_map(|year| yearly(year).chain(good_friday(year))).chain(once)
 }

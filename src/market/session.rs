@@ -11,12 +11,12 @@ const CASH_LEAD: Duration = Duration::from_secs(15 * 60);
 
 /// The regular hours of Monday to Friday, local time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Hours {
+pub(super) struct Hours {
     /// The first trade date with these hours.
-    pub(crate) since: Date,
+    pub(super) since: Date,
     /// The open, on the evening before.
-    pub(crate) open: Time,
-    pub(crate) close: Time,
+    pub(super) open: Time,
+    pub(super) close: Time,
     rth_open: Time,
     rth_close: Time,
     /// A halt in the afternoon.
@@ -26,7 +26,7 @@ pub(crate) struct Hours {
 const OLD_PAUSE: Option<(Time, Time)> = Some((Time::constant(15, 15, 0, 0), Time::constant(15, 30, 0, 0)));
 
 /// Equity index futures on Globex, newest first.
-pub(crate) const CME_EQUITY: [Hours; 3] = [
+pub(super) const CME_EQUITY: [Hours; 3] = [
     equity_hours(Date::constant(2021, 6, 28), Time::constant(16, 0, 0, 0), None),
     equity_hours(Date::constant(2015, 9, 21), Time::constant(16, 0, 0, 0), OLD_PAUSE),
     equity_hours(Date::MIN, Time::constant(16, 15, 0, 0), OLD_PAUSE),
@@ -38,20 +38,20 @@ const fn equity_hours(since: Date, close: Time, pause: Option<(Time, Time)>) -> 
 }
 
 /// One session, in local time.
-pub(crate) struct Session {
+pub(super) struct Session {
     /// The date on which it ends.
-    pub(crate) day: Date,
-    pub(crate) opens: DateTime,
-    pub(crate) closes: DateTime,
+    pub(super) day: Date,
+    pub(super) opens: DateTime,
+    pub(super) closes: DateTime,
     rth: Option<(DateTime, DateTime)>,
-    pub(crate) pause: Option<(DateTime, DateTime)>,
+    pub(super) pause: Option<(DateTime, DateTime)>,
     /// It belongs to the next trade date.
-    pub(crate) halted: bool,
+    pub(super) halted: bool,
 }
 
 impl Session {
     /// The session that ends on `day`, if there is one.
-    pub(crate) fn new(day: Date, hours: &Hours, rule: Option<DayRule>) -> Option<Self> {
+    pub(super) fn new(day: Date, hours: &Hours, rule: Option<DayRule>) -> Option<Self> {
         if matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday) {
             return None;
         }
@@ -74,7 +74,7 @@ impl Session {
     }
 
     /// The phase at a time within the session, and when it changes.
-    pub(crate) fn phase(&self, local: DateTime) -> (Phase, DateTime) {
+    pub(super) fn phase(&self, local: DateTime) -> (Phase, DateTime) {
         let within = |span: Option<(DateTime, DateTime)>| span.is_some_and(|(a, b)| a <= local && local < b);
         let phase = match (within(self.pause), within(self.rth)) {
             (true, _) => Phase::Halt,
