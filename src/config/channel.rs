@@ -123,7 +123,7 @@ fn timeout(channel: &Section<'_>) -> Duration {
 }
 
 fn extra_roots(section: &Section<'_>, dir: &Path) -> Option<PathBuf> {
-    section.read("extra_roots", value::line).map(|path| dir.join(path))
+    section.read("ca_file", value::line).map(|path| dir.join(path))
 }
 
 fn required_secret(

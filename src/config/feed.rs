@@ -88,7 +88,7 @@ pub(super) fn feed(
             feed.refuse_at(place, Refusal { kind: ProblemKind::Missing, text });
         }
     }
-    let extra_roots = feed.read("extra_roots", value::line).map(|path| dir.join(path));
+    let extra_roots = feed.read("ca_file", value::line).map(|path| dir.join(path));
     Some(FeedConfig { name: name?, spec: spec?, subscriptions, secrets, extra_roots })
 }
 

@@ -59,7 +59,7 @@ pub(super) const FEED: Shape = shape(
         "transport_silence",
         "market_silence",
         "realtime",
-        "extra_roots",
+        "ca_file",
         "trade",
         "quote",
     ],
@@ -139,16 +139,14 @@ pub(super) const CONSOLE: Shape = shape("channel.console", &["name", "kind"]);
 /// `[[channel]]` with `kind = "email"`
 pub(super) const EMAIL: Shape = shape("channel.email", &["name", "kind", "from", "to", "smtp", "timeout"]);
 /// `smtp = { … }`
-pub(super) const SMTP: Shape = shape(
-    "channel.email.smtp",
-    &["host", "port", "tls", "user", "password", "allow_plaintext", "extra_roots"],
-);
+pub(super) const SMTP: Shape =
+    shape("channel.email.smtp", &["host", "port", "tls", "user", "password", "allow_plaintext", "ca_file"]);
 /// `[[channel]]` with `kind = "slack"`
 pub(super) const SLACK: Shape = shape("channel.slack", &["name", "kind", "url", "timeout"]);
 /// `[[channel]]` with `kind = "webhook"`
 pub(super) const WEBHOOK: Shape = shape(
     "channel.webhook",
-    &["name", "kind", "url", "secret", "format", "timeout", "extra_roots", "allow_link_local"],
+    &["name", "kind", "url", "secret", "format", "timeout", "ca_file", "allow_link_local"],
 );
 /// `[[route]]`
 pub(super) const ROUTE: Shape = shape("route", &["match", "to", "continue"]);

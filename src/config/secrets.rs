@@ -84,7 +84,7 @@ impl Config {
         if let Some(path) = &feed.extra_roots {
             match read_roots(path).await {
                 Ok(pem) => extra_roots = Some(pem),
-                Err(e) => wrong.push(self.unread(&place, "extra_roots", chain(&e))),
+                Err(e) => wrong.push(self.unread(&place, "ca_file", chain(&e))),
             }
         }
         FeedSecrets { values, extra_roots }

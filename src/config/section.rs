@@ -188,14 +188,17 @@ impl<'a> Section<'a> {
             if self.shape.keys.contains(&key.as_str()) {
                 continue;
             }
+            let origin = self.origin.of(&format!("{}{key}", self.prefix));
             let refusal = match self.shape.later.iter().find(|(later, _)| later == key) {
-                Some((later, available)) if self.prefix.is_empty() => {
-                    not_available(&format!("[{later}]"), available)
+                // A section that only opens a door leaves everything else as it is: no reason not to start.
+                Some((later, _)) if self.prefix.is_empty() => {
+                    let text = format!("[{later}] is not available in this version and changes nothing");
+                    self.problems.warn(origin, self.place(), text);
+                    continue;
                 }
                 Some((later, available)) => not_available(later, available),
                 None => self.unknown(key),
             };
-            let origin = self.origin.of(&format!("{}{key}", self.prefix));
             self.problems.add(origin, self.place(), refusal);
         }
     }

@@ -66,7 +66,7 @@ impl Reader<'_> {
             port: email.port,
             tls: email.tls,
             login,
-            extra_roots: self.roots("smtp.extra_roots", email.extra_roots.as_deref()).await,
+            extra_roots: self.roots("smtp.ca_file", email.extra_roots.as_deref()).await,
             timeout: email.timeout,
         })
     }
@@ -84,7 +84,7 @@ impl Reader<'_> {
             url: url?,
             secrets,
             timeout: webhook.timeout,
-            extra_roots: self.roots("extra_roots", webhook.extra_roots.as_deref()).await,
+            extra_roots: self.roots("ca_file", webhook.extra_roots.as_deref()).await,
             allow_link_local: webhook.allow_link_local,
         })
     }

@@ -80,7 +80,7 @@ async fn everything_that_cannot_be_read_is_told_together() {
     write(&dir.path().join("slack"), "http://hooks.example.com/s3cret\n");
     write(&dir.path().join("ca.pem"), "no certificate\n");
     let config = good(&format!(
-        "{}{WEBHOOK}secret = [{{ credential = \"webhook\" }}, {{ env = \"OLD\" }}]\nextra_roots = \"{}\"\n\
+        "{}{WEBHOOK}secret = [{{ credential = \"webhook\" }}, {{ env = \"OLD\" }}]\nca_file = \"{}\"\n\
          [[channel]]\nname = \"slack\"\nkind = \"slack\"\nurl = {{ credential = \"slack\" }}\n",
         include_str!("design.toml").split("[[channel]]").next().unwrap(),
         dir.path().join("ca.pem").display(),
@@ -92,7 +92,7 @@ async fn everything_that_cannot_be_read_is_told_together() {
     test.toml: feed "custom": secrets.key: DIR/custom-key cannot be read: No such file or directory (os error 2)
     test.toml: channel "ops": secret: credential "webhook": is not whsec_ and 24 to 64 bytes in base64; make one with: echo "whsec_$(openssl rand -base64 32)"
     test.toml: channel "ops": secret: environment variable OLD is not set
-    test.toml: channel "ops": extra_roots: DIR/ca.pem is not a PEM file of at least one certificate, at most 1048576 bytes
+    test.toml: channel "ops": ca_file: DIR/ca.pem is not a PEM file of at least one certificate, at most 1048576 bytes
     test.toml: channel "slack": url: credential "slack": http:// to hooks.example.com would not be encrypted; a channel's address is https://…, or http://… to loopback or a private network
     "#);
 }
