@@ -29,7 +29,9 @@ use crate::time::Timestamp;
 /// Messages that one wake-up takes in at most.
 const MESSAGES_AT_ONCE: usize = 512;
 /// The task comes round at least so often.
-const ROUND_EVERY: Duration = Duration::from_secs(5);
+const ROUND_EVERY: Duration = Duration::from_secs(1);
+/// Calendar and roll are looked at so often: in a rehearsal an hour may be a second.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Garbage is told at most so often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -112,7 +114,9 @@ pub async fn run(
     let tls = tls::client_config(driver.extra_roots.as_deref())
         .map_err(|source| IngestError::Tls { feed: driver.name.clone(), source })?;
     let (tls, told_at) = (std::sync::Arc::new(tls), driver.clock.monotonic());
-    Ingest { driver, tls, socket: None, out, stop, rolls_at: None, told_at, full: 0 }.run().await;
+    Ingest { driver, tls, socket: None, out, stop, rolls_at: None, told_at, looked_at: told_at, full: 0 }
+        .run()
+        .await;
     Ok(())
 }
 
@@ -124,6 +128,7 @@ struct Ingest {
     stop: CancellationToken,
     rolls_at: Option<Timestamp>,
     told_at: Duration,
+    looked_at: Duration,
     /// How often the queue was full.
     full: u64,
 }
@@ -153,13 +158,11 @@ impl Ingest {
             self.driver.pulse.beat();
             match self.wait().await {
                 Woken::Stop => break,
-                Woken::Time => {
-                    self.market(&mut outputs);
-                    self.roll(&mut outputs);
-                    self.give(Input::Timer, &mut outputs);
-                }
+                Woken::Time => {}
                 Woken::Heard(heard) => self.hear(heard, &mut outputs),
             }
+            // A socket that never rests must not keep time from passing.
+            self.pass(&mut outputs);
         }
         if let Some(socket) = self.socket.take() {
             socket.close().await;
@@ -196,6 +199,19 @@ impl Ingest {
             () = self.stop.cancelled() => Woken::Stop,
             heard = heard => Woken::Heard(heard),
             () = tokio::time::sleep_until(wake) => Woken::Time,
+        }
+    }
+
+    /// Whatever time has brought: the session's deadline, and a look at calendar and roll now and then.
+    fn pass(&mut self, outputs: &mut Vec<Output>) {
+        let now = self.driver.clock.monotonic();
+        if now.saturating_sub(self.looked_at) >= LOOK_EVERY {
+            self.looked_at = now;
+            self.market(outputs);
+            self.roll(outputs);
+        }
+        if self.driver.session.deadline().is_some_and(|due| due.0 <= now) {
+            self.give(Input::Timer, outputs);
         }
     }
 
@@ -323,11 +339,8 @@ impl Ingest {
                     warn!(feed = self.driver.name, "the engine's queue is full; the feed is held back");
                 }
                 self.full = self.full.saturating_add(1);
-                tokio::select! {
-                    biased;
-                    sent = self.out.send(items) => sent.is_ok(),
-                    () = self.stop.cancelled() => false,
-                }
+                // Also when stopping: the engine drains its queue until every feed has ended.
+                self.out.send(items).await.is_ok()
             }
         }
     }

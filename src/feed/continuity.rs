@@ -2,7 +2,7 @@
 //!
 //! Time that runs backwards is not judged here: the engine's book knows what it has seen before a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::feed::drops::{Drop, Drops};
@@ -13,10 +13,15 @@ use crate::time::Timestamp;
 /// Exchange times before the year 2000 are none.
 const EARLIEST: Timestamp = Timestamp::from_nanos(946_684_800_000_000_000);
 
+/// Numbers this far back may still come late; a lower one means that the numbering began anew.
+const WINDOW: u64 = 256;
+
 /// What was last seen of one instrument.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Last {
     sequence: Option<u64>,
+    /// The numbers seen within the window.
+    recent: VecDeque<u64>,
     at: Option<Timestamp>,
     trade: Option<(Timestamp, Price, u32)>,
 }
@@ -49,7 +54,9 @@ impl Continuity {
             drops.count(Drop::Duplicate);
             return false;
         }
-        last.sequence = tick.sequence.or(last.sequence);
+        if let Some(sequence) = tick.sequence {
+            last.number(sequence);
+        }
         last.at = tick.exchange_at.or(last.at);
         last.trade = tick.exchange_at.map(|at| (at, price, size));
         true
@@ -64,12 +71,36 @@ impl Last {
             }
             return true;
         }
-        // A lower number with a later time: the vendor began to count anew.
-        let later = matches!((at, self.at), (Some(at), Some(last)) if at > last);
-        if later && sequence < before {
+        if self.recent.contains(&sequence) {
+            // The same number with a later time is another trade of a new numbering.
+            return self.is_later(at) && sequence < before;
+        }
+        let late = before.saturating_sub(sequence) < WINDOW;
+        if !late {
             drops.count(Drop::SequenceReset);
         }
-        later && sequence < before
+        late || self.is_later(at) || at.is_none()
+    }
+
+    fn is_later(&self, at: Option<Timestamp>) -> bool {
+        matches!((at, self.at), (Some(at), Some(last)) if at > last)
+    }
+
+    fn number(&mut self, sequence: u64) {
+        let before = self.sequence.unwrap_or(sequence);
+        if before.saturating_sub(sequence) >= WINDOW {
+            self.recent.clear();
+            self.sequence = Some(sequence);
+        } else {
+            self.sequence = Some(before.max(sequence));
+        }
+        self.recent.push_back(sequence);
+        let newest = self.sequence.unwrap_or(sequence);
+        while self.recent.front().is_some_and(|seen| newest.saturating_sub(*seen) >= WINDOW)
+            || self.recent.len() > usize::try_from(WINDOW).unwrap_or(usize::MAX)
+        {
+            self.recent.pop_front();
+        }
     }
 }
 
@@ -100,18 +131,30 @@ mod tests {
     }
 
     #[test]
-    fn numbers_tell_repeats_gaps_and_resets_apart() {
+    fn numbers_tell_repeats_gaps_and_late_prints_apart() {
         let (new, counted) = admitted(&[
             trade(1, Some(0), Some(10)),
             trade(1, Some(0), Some(11)),
             trade(1, Some(0), Some(11)),
             trade(2, Some(5), Some(20)),
             trade(2, Some(5), Some(10)),
-            trade(2, Some(9), Some(1)),
-            trade(2, Some(9), Some(2)),
+            trade(9, Some(4), Some(15)),
+            trade(9, Some(4), Some(15)),
+            trade(2, Some(6), Some(21)),
         ]);
-        assert_eq!(new, [true, true, false, true, false, true, true]);
-        assert_eq!(counted, [(Drop::Duplicate, 2), (Drop::SequenceGap, 1), (Drop::SequenceReset, 1)]);
+        assert_eq!(new, [true, true, false, true, false, true, false, true]);
+        assert_eq!(counted, [(Drop::Duplicate, 3), (Drop::SequenceGap, 1)]);
+    }
+
+    #[test]
+    fn a_numbering_that_begins_anew_does_not_mute_the_feed() {
+        for time in [Some(10), None] {
+            let mut ticks = vec![trade(1, Some(0), Some(50_000))];
+            ticks.extend((1..4).map(|n| trade(1, time.map(|t| t + n), u64::try_from(n).ok())));
+            let (new, counted) = admitted(&ticks);
+            assert_eq!(new, [true; 4]);
+            assert_eq!(counted, [(Drop::SequenceReset, 1)]);
+        }
     }
 
     #[test]

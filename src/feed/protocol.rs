@@ -91,6 +91,9 @@ pub trait Protocol {
     /// It is time for a heartbeat.
     fn beat(&mut self, reply: &mut Reply);
 
+    /// A text of the peer's without our secrets: some vendors repeat what they were sent.
+    fn scrub(&self, text: &str) -> String;
+
     /// What was not used, by reason.
     fn drops(&mut self) -> &mut Drops;
 }

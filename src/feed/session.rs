@@ -166,6 +166,7 @@ pub struct Session<P> {
     market_open: bool,
     failures: u32,
     refusals: u32,
+    kicks: u32,
     continuity: Continuity,
     subscribed_at: Timestamp,
     seen: BTreeSet<InstrumentId>,
@@ -183,6 +184,7 @@ impl<P: Protocol> Session<P> {
             market_open: true,
             failures: 0,
             refusals: 0,
+            kicks: 0,
             continuity: Continuity::default(),
             subscribed_at: Timestamp::MAX,
             seen: BTreeSet::new(),
@@ -268,6 +270,8 @@ impl<P: Protocol> Session<P> {
 
     fn greet(&mut self, now: Now, out: &mut Vec<Output>) {
         self.state = State::Greeting { until: now.moment.plus(self.limits.greet), heard: now.moment };
+        // A vendor may number each connection anew; repeats across connections are known by their time.
+        self.continuity = Continuity::default();
         let mut reply = Reply::default();
         self.protocol.connected(&mut reply);
         self.carry_out(reply, now, out);
@@ -372,8 +376,8 @@ impl<P: Protocol> Session<P> {
             }
             Verdict::Kicked(detail) => {
                 out.push(Output::Close);
-                let wait =
-                    backoff::long_wait(self.limits.kicked_wait, self.failures.saturating_add(1), now.jitter);
+                self.kicks = self.kicks.saturating_add(1);
+                let wait = backoff::long_wait(self.limits.kicked_wait, self.kicks, now.jitter);
                 return self.down(Loss::Refused, &detail, Some(wait), now, out);
             }
             Verdict::Reconnect(detail) => {
@@ -433,6 +437,10 @@ impl<P: Protocol> Session<P> {
         if now.moment.since(*since) >= self.limits.healthy_after {
             (self.failures, self.refusals) = (0, 0);
         }
+        // Two clients with one key push each other out for ever, each healthy in between.
+        if now.moment.since(*since) >= KICKS_FORGOTTEN_AFTER {
+            self.kicks = 0;
+        }
     }
 
     fn refused(&mut self, detail: &str, now: Now, out: &mut Vec<Output>) {
@@ -450,11 +458,12 @@ impl<P: Protocol> Session<P> {
         out: &mut Vec<Output>,
     ) {
         self.failures = self.failures.saturating_add(1);
+        let detail = self.protocol.scrub(detail);
         let asked = at_least.unwrap_or_default().min(WAIT_MOST);
         let wait = backoff::wait(self.failures, now.jitter).max(asked);
         self.state = State::Wait { until: now.moment.plus(wait) };
-        out.push(self.link(LinkState::Down { loss, detail: detail.to_owned() }, now));
-        out.push(Output::Note(Note::Down { loss, detail: detail.to_owned(), wait }));
+        out.push(self.link(LinkState::Down { loss, detail: detail.clone() }, now));
+        out.push(Output::Note(Note::Down { loss, detail, wait }));
     }
 
     fn link(&self, state: LinkState, now: Now) -> Output {
@@ -462,6 +471,8 @@ impl<P: Protocol> Session<P> {
     }
 }
 
+/// So long without being pushed out, and the other client is gone.
+const KICKS_FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
 /// No peer can make us wait longer than this.
 const WAIT_MOST: Duration = Duration::from_secs(6 * 3_600);
 

@@ -17,6 +17,9 @@ use crate::market::symbol::ContractMonth;
 use crate::market::tick::{InstrumentId, Quality, Tick, Update};
 use crate::time::Timestamp;
 
+/// A shorter secret would garble every text it is taken out of.
+const SECRET_LEAST: usize = 4;
+
 /// One symbol that is asked of the venue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wire {
@@ -206,6 +209,15 @@ impl Protocol for Json {
         if let (Some(beat), true) = (&self.spec.heartbeat, self.is_greeted()) {
             reply.send.push(self.fill(&beat.send, "", json_escape));
         }
+    }
+
+    fn scrub(&self, text: &str) -> String {
+        let secrets = self.secrets.values().map(ExposeSecret::expose_secret);
+        secrets.filter(|secret| secret.len() >= SECRET_LEAST).fold(text.to_owned(), |text, secret| {
+            text.replace(secret, "(secret)")
+                .replace(&json_escape(secret), "(secret)")
+                .replace(&percent_encode(secret), "(secret)")
+        })
     }
 
     fn drops(&mut self) -> &mut Drops {

@@ -119,6 +119,12 @@ fn secrets_are_escaped_for_their_place_and_not_shown() {
 }
 
 #[test]
+fn what_a_venue_repeats_of_a_secret_is_taken_out() {
+    let said = protocol(spec()).scrub("closed: bad key s\"3cret& / s\\\"3cret& / s%223cret%26");
+    assert_eq!(said, "closed: bad key (secret) / (secret) / (secret)");
+}
+
+#[test]
 fn a_refusal_names_what_the_venue_said() {
     let mut protocol = protocol(spec());
     protocol.connected(&mut Reply::default());

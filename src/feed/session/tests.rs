@@ -62,6 +62,10 @@ impl Protocol for Toy {
         reply.send.push("beat".into());
     }
 
+    fn scrub(&self, text: &str) -> String {
+        text.replace("s3cret", "(secret)")
+    }
+
     fn drops(&mut self) -> &mut Drops {
         &mut self.drops
     }
@@ -272,6 +276,32 @@ fn a_kicked_client_does_not_kick_back_at_once() {
     let mut world = World::live();
     assert_eq!(world.say("out"), ["close", "Refused"]);
     assert!(world.session.deadline().unwrap().0 >= secs(60));
+}
+
+#[test]
+fn kicks_are_answered_with_longer_and_longer_waits_although_trading_was_healthy_between() {
+    let mut world = World::live();
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        world.second += 31;
+        world.say(&format!("2450@{}", world.second));
+        world.say("out");
+        let due = world.session.deadline().unwrap().0.as_secs();
+        waits.push(due - world.second);
+        world.until(due);
+        world.give(Input::Connected);
+        world.say("ok");
+    }
+    assert!(waits[0] >= 60 && waits[1] >= 120 && waits[2] >= 240, "{waits:?}");
+}
+
+#[test]
+fn what_a_peer_says_is_told_without_our_secrets() {
+    let mut world = World::live();
+    let now = Now { moment: Moment(secs(0)), wall: wall(0), jitter: 0 };
+    let mut out = Vec::new();
+    world.session.handle(Input::Closed("bad key s3cret"), now, &mut out);
+    assert!(format!("{out:?}").contains("bad key (secret)") && !format!("{out:?}").contains("s3cret"));
 }
 
 #[test]
