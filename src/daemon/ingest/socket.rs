@@ -1,19 +1,20 @@
 //! A WebSocket with limits: every wait on the peer ends, and no peer can make us grow.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request as Upgrade;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Response, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
-use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use crate::feed::protocol::Request;
 use crate::feed::session::Failure;
@@ -27,6 +28,8 @@ const WRITE_MAX: usize = 256 << 10;
 const SEND_WITHIN: Duration = Duration::from_secs(5);
 /// A polite goodbye takes at most so long.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// Of a name's addresses at most so many are tried.
+const ADDRESSES_MAX: usize = 8;
 /// `Retry-After` is obeyed within these limits.
 const RETRY_LEAST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_secs(3_600);
@@ -67,8 +70,11 @@ impl Socket {
             .max_message_size(Some(MESSAGE_MAX))
             .max_frame_size(Some(MESSAGE_MAX));
         let connector = Connector::Rustls(Arc::clone(tls));
-        let opening = Box::pin(connect_async_tls_with_config(upgrade, Some(config), true, Some(connector)));
-        match timeout(within, opening).await {
+        let opening = async {
+            let stream = dial(&upgrade, within).await?;
+            client_async_tls_with_config(upgrade, stream, Some(config), Some(connector)).await
+        };
+        match timeout(within, Box::pin(opening)).await {
             Ok(Ok((socket, _))) => Ok(Self(socket)),
             Ok(Err(error)) => Err(failure(error, now)),
             Err(_) => Err(Failure::Unreachable(format!("no connection within {} s", within.as_secs()))),
@@ -113,6 +119,28 @@ impl Socket {
     pub async fn close(mut self) {
         drop(timeout(CLOSE_WITHIN, self.0.close(None)).await);
     }
+}
+
+/// Connects to the first address that answers. One that swallows everything must not use up all the time.
+async fn dial(upgrade: &Upgrade, within: Duration) -> Result<TcpStream, Error> {
+    let uri = upgrade.uri();
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("ws") { 80 } else { 443 });
+    let found: Vec<_> = lookup_host((host, port)).await?.take(ADDRESSES_MAX).collect();
+    let share =
+        within.checked_div(u32::try_from(found.len()).unwrap_or(1).saturating_add(1)).unwrap_or(within);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in found {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, "no answer"),
+        }
+    }
+    Err(Error::Io(last))
 }
 
 fn heard(message: Option<Result<Message, Error>>) -> Heard {

@@ -95,12 +95,18 @@ impl Parts {
         Self {
             prefix,
             marks,
-            what: sentence::what(event),
-            meaning: sentence::meaning(event),
+            what: if context.test { tried(event) } else { sentence::what(event) },
+            meaning: if context.test { None } else { sentence::meaning(event) },
             facts: facts::facts(event, context),
             late_by,
         }
     }
+}
+
+/// What a test says instead of a fact.
+fn tried(event: &Event) -> String {
+    let channel = event.numbers.get("channel").and_then(serde_json::Value::as_str).unwrap_or("this channel");
+    format!("alerts on {} arrive", inert::line(channel, 40))
 }
 
 fn late_by(event: &Event, context: &Context) -> Option<Duration> {
@@ -117,7 +123,9 @@ fn marks(event: &Event, context: &Context, late_by: Option<Duration>) -> (String
     }
     if event.rehearsal {
         words.push("REHEARSAL".to_owned());
-        lines.push("REHEARSAL: a replay of recorded prices. Nothing of this happened today.".to_owned());
+        lines.push(
+            "REHEARSAL: on a clock that plays another time. Nothing of this happened today.".to_owned(),
+        );
     }
     if let Some(length) = late_by.map(when::length) {
         words.push(format!("LATE {length}"));
