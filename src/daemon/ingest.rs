@@ -6,6 +6,7 @@
 pub mod socket;
 pub mod tls;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -15,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::config::feed::FeedInstrument;
+use crate::config::secret::SecretSource;
+use crate::daemon::chain::Chain;
 use crate::daemon::clock::Clock;
 use crate::daemon::ingest::socket::{Heard, Socket};
 use crate::daemon::ingest::tls::TlsError;
@@ -81,6 +84,19 @@ impl Subscribed {
     }
 }
 
+/// A secret that is asked for again.
+#[derive(Clone, Debug)]
+pub struct Perishable {
+    /// What it is called in the feed's templates.
+    pub name: String,
+    /// The program.
+    pub source: SecretSource,
+    /// So long it is good.
+    pub ttl: Duration,
+    /// When it was last asked for, as time the process has run.
+    pub read_at: Duration,
+}
+
 /// One feed, ready to run.
 #[derive(Debug)]
 pub struct FeedDriver {
@@ -94,6 +110,8 @@ pub struct FeedDriver {
     pub subscribed: Vec<Subscribed>,
     /// Further roots to trust, PEM.
     pub extra_roots: Option<Vec<u8>>,
+    /// Secrets that a program prints and that grow old, by name.
+    pub perishable: Vec<Perishable>,
     /// For address, connection, TLS and upgrade together.
     pub connect_within: Duration,
     /// Says how late it is.
@@ -288,7 +306,25 @@ impl Ingest {
         }
     }
 
+    /// Asks again for secrets that have grown old; the old one stays when that fails.
+    async fn refresh(&mut self) {
+        let now = self.driver.clock.monotonic();
+        for secret in self.driver.perishable.iter_mut().filter(|s| now.saturating_sub(s.read_at) >= s.ttl) {
+            match secret.source.read(&BTreeMap::new(), None).await {
+                Ok(value) => {
+                    secret.read_at = now;
+                    self.driver.session.protocol().set_secret(&secret.name, value);
+                }
+                Err(error) => {
+                    let feed = &self.driver.name;
+                    warn!(feed, secret = secret.name, error = %Chain(&error), "the secret cannot be renewed");
+                }
+            }
+        }
+    }
+
     async fn connect(&mut self, outputs: &mut Vec<Output>) {
+        self.refresh().await;
         let now = self.driver.clock.now();
         let subscribed = &self.driver.subscribed;
         self.rolls_at = subscribed.iter().filter_map(|subscribed| subscribed.rolls_at(now)).min();

@@ -2,9 +2,10 @@
 
 use crate::config::Config;
 use crate::config::feed::FeedConfig;
+use crate::config::secret::SecretSource;
 use crate::config::secrets::{FeedSecrets, Secrets};
 use crate::daemon::clock::Clock;
-use crate::daemon::ingest::{FeedDriver, Subscribed};
+use crate::daemon::ingest::{FeedDriver, Perishable, Subscribed};
 use crate::daemon::pulse::Pulse;
 use crate::daemon::start::Plan;
 use crate::engine::{self, FeedSetup, Setup};
@@ -96,8 +97,26 @@ fn driver(
         session: Session::new(id, protocol, limits),
         subscribed: subscribed.collect(),
         extra_roots: secrets.extra_roots,
+        perishable: perishable(feed, clock),
         connect_within: limits.connect,
         clock: clock.clone(),
         pulse: Pulse::new(&format!("feed {}", feed.name), INGEST_WITHIN),
     })
+}
+
+/// The feed's secrets that must be asked for again, read just now.
+fn perishable(feed: &FeedConfig, clock: &Clock) -> Vec<Perishable> {
+    let aging = |(name, source): (&String, &SecretSource)| match source {
+        SecretSource::Command { ttl: Some(ttl), .. } => Some(Perishable {
+            name: name.clone(),
+            source: source.clone(),
+            ttl: *ttl,
+            read_at: clock.monotonic(),
+        }),
+        SecretSource::Command { ttl: None, .. }
+        | SecretSource::Credential(_)
+        | SecretSource::File(_)
+        | SecretSource::Env(_) => None,
+    };
+    feed.secrets.iter().filter_map(aging).collect()
 }

@@ -92,8 +92,10 @@ impl Engine {
     ) {
         let px = |price: Price| Px::new(price, book.tick).to_string();
         if let Some(price) = fact.price {
-            let ticks = book.tick.count(level.threshold().minus(price).abs());
-            numbers.insert("distance_ticks".into(), ticks.into());
+            if fact.kind == Kind::LevelApproached {
+                let ticks = book.tick.count(level.threshold().minus(price).abs());
+                numbers.insert("distance_ticks".into(), ticks.into());
+            }
             let mut name_next = |name: &str, next: Option<Price>| {
                 if let Some(next) = next {
                     let sign = if next >= price { "+" } else { "-" };

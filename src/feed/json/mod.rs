@@ -55,6 +55,11 @@ impl Json {
         self.wires = wires;
     }
 
+    /// Another value of a secret from the next connection on.
+    pub fn set_secret(&mut self, name: &str, secret: SecretString) {
+        self.secrets.insert(name.to_owned(), secret);
+    }
+
     fn fill(&self, template: &Template, symbol: &str, escape: fn(&str) -> String) -> SecretString {
         let filled = template.fill(|name| match name {
             "symbol" => Some(escape(symbol)),
