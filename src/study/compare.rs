@@ -59,9 +59,10 @@ impl fmt::Display for Comparison {
             };
             row(f, [&s.setting, &s.breaks.to_string(), &s.failed.to_string(), &atr])?;
         }
-        if self.settings.len() > 1 {
-            writeln!(f, "\nThe best of {} settings on the same data is partly luck.", self.settings.len())?;
+        writeln!(f, "\nATR counts from each setting's threshold, not from the price at its confirmation.")?;
+        match self.settings.len() {
+            0 | 1 => Ok(()),
+            n => writeln!(f, "The best of {n} settings on the same data is partly luck."),
         }
-        Ok(())
     }
 }

@@ -90,6 +90,7 @@ fn wilson(k: usize, n: usize) -> Option<Interval> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::float_arithmetic, reason = "a test that overflows fails")]
 mod tests {
     use proptest::prelude::*;
 

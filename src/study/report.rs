@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::event::{Event, ThreadId};
 use crate::market::bar::Bar;
 use crate::market::instrument::Instrument;
+use crate::market::price::Price;
 use crate::study::baseline::{Basis, Part, baseline, trade_dates};
 use crate::study::follow::{Break, Excursion, Followed, Move, follow};
 use crate::study::interval::Rate;
@@ -190,7 +191,7 @@ impl AtHorizon {
     pub fn of(horizon: Horizon, each: &[Followed], baseline: Mean) -> Self {
         let moves = || each.iter().filter_map(|followed| followed.horizons.get(&horizon));
         let (points, atr) = means(moves());
-        let beyond = Rate::count(moves(), |m| m.points >= crate::market::price::Price::ZERO);
+        let beyond = Rate::count(moves(), |m| m.points.price >= Price::ZERO);
         Self { horizon, points, atr, beyond, baseline }
     }
 }
@@ -207,5 +208,8 @@ impl Excursions {
 
 /// In points, and in average true ranges.
 fn means<'a>(moves: impl Iterator<Item = &'a Move> + Clone) -> (Mean, Mean) {
-    (Mean::of(moves.clone().map(|m| points(m.points))), Mean::of(moves.filter_map(|m| m.atr)))
+    (Mean::of(moves.clone().map(|m| points(m.points.price))), Mean::of(moves.filter_map(|m| m.atr)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,12 @@ impl Statistics {
         if self.breaks < FEW {
             writeln!(f, "n is small: fewer than {FEW} breaks prove nothing, whatever their mean.")?;
         }
+        if self.breaks > 1 {
+            writeln!(
+                f,
+                "Breaks soon after each other share their future: less is known than the intervals say."
+            )?;
+        }
         let entries = match self.baseline {
             Basis::EveryBar => "every bar, as the data has a single trade date",
             Basis::SameTimeOnOtherDates => "the same minute of the day on all other trade dates",
