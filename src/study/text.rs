@@ -3,10 +3,11 @@
 use std::fmt;
 
 use crate::study::baseline::Basis;
+use crate::study::mean::Mean;
 use crate::study::report::{AtHorizon, Statistics};
 use crate::time::{Timestamp, format_duration};
 
-/// Below so many breaks the text says that they are few.
+/// Below so many observations the text says that they are few.
 const FEW: usize = 20;
 
 impl fmt::Display for Statistics {
@@ -69,7 +70,7 @@ impl Statistics {
             ("farthest on", far.favourable_points, far.favourable_atr),
             ("and back", far.adverse_points, far.adverse_atr),
         ] {
-            let mean = |mean: crate::study::mean::Mean| mean.signed(1).trim_start_matches('+').to_owned();
+            let mean = |mean: Mean| mean.signed(1).trim_start_matches('+').to_owned();
             writeln!(f, "  {name:<12} {} points, {} ATR on average", mean(points), mean(atr))?;
         }
         Ok(())
@@ -77,8 +78,11 @@ impl Statistics {
 
     fn notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f)?;
-        if self.breaks < FEW {
-            writeln!(f, "n is small: fewer than {FEW} breaks prove nothing, whatever their mean.")?;
+        if self.horizons.iter().any(|at| (1..FEW).contains(&at.points.n)) {
+            writeln!(
+                f,
+                "n is small where it is below {FEW}: such a figure proves nothing, whatever it says."
+            )?;
         }
         if self.breaks > 1 {
             writeln!(
