@@ -1,5 +1,6 @@
 //! `breakwatch replay`: the configured rules over recorded data, without feed, channel or secret.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -7,13 +8,18 @@ use clap::ValueEnum;
 use crate::cli::output::{complain, print, print_json, table};
 use crate::cli::{CliError, Exit, load};
 use crate::config::Config;
+use crate::engine::rule::Rule;
 use crate::engine::{Engine, Limits, Setup, Step};
 use crate::event::{Event, Kind};
+use crate::market::bar::Bar;
 use crate::market::bar_text::{self, BarRow, Parsed};
 use crate::market::instrument::Instrument;
 use crate::market::symbol::{ContractMonth, Symbol};
 use crate::market::tick::InstrumentId;
+use crate::study::compare::{Comparison, Setting};
 use crate::study::replay::Replay;
+use crate::study::report::{self, Run};
+use crate::study::sweep::Sweep;
 use crate::time::{Timestamp, parse_duration};
 
 /// A file larger than this is no list of bars.
@@ -37,7 +43,10 @@ pub struct Args {
     /// The length of a bar [default: the smallest distance between two]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     bar: Option<std::time::Duration>,
-    /// Print one JSON object per event
+    /// Compare settings, such as margin=0,1,2,4 or hold=0s,5s,30s; may be given several times
+    #[arg(long, value_name = "KEY=VALUES")]
+    sweep: Vec<String>,
+    /// Print one JSON object per event; with --sweep, one object with the comparison
     #[arg(long)]
     json: bool,
 }
@@ -69,19 +78,79 @@ pub fn main(path: Option<&Path>, args: &Args) -> Result<Exit, CliError> {
         rows.extend(read(file, args, instrument)?);
     }
     rows.sort_by_key(|row| row.bar.start);
-    let mut replay = Replay { engine: engine(&config, id), instrument: id };
-    let mut step = Step::default();
-    for row in &rows {
-        let named = row.contract.as_deref().and_then(|name| month_of(name, row.bar.start));
-        replay.bar(&row.bar, month.or(named), &mut step);
+    let data = Data { config: &config, id, instrument, month, rows };
+    let rules: Vec<Rule> = config.levels.iter().filter(|rule| rule.instrument == id).cloned().collect();
+    if !args.sweep.is_empty() {
+        return sweep(&data, &rules, args);
     }
-    if let Some(last) = rows.last() {
-        replay.end(&last.bar, &mut step);
-    }
+    let events = data.replay(rules);
     if args.json {
-        return step.events.iter().try_fold(Exit::Ok, |_, event| print_json(event));
+        return events.iter().try_fold(Exit::Ok, |_, event| print_json(event));
     }
-    print(&text(&step.events, rows.len()))
+    print(&text(&events, data.rows.len()))?;
+    if events.iter().any(|event| event.kind == Kind::LevelBroken) {
+        let runs = data.runs();
+        print(&format!("\n{}", report::over(&events, &borrowed(&runs), instrument)))?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Recorded bars, and whose they are.
+struct Data<'a> {
+    config: &'a Config,
+    id: InstrumentId,
+    instrument: &'a Instrument,
+    month: Option<ContractMonth>,
+    rows: Vec<BarRow>,
+}
+
+/// The bars of one contract.
+type Contract = (Option<String>, Vec<Bar>);
+
+impl Data<'_> {
+    fn replay(&self, rules: Vec<Rule>) -> Vec<Event> {
+        let mut replay = Replay { engine: engine(self.config, rules), instrument: self.id };
+        let mut step = Step::default();
+        for row in &self.rows {
+            replay.bar(&row.bar, self.month_of(row), &mut step);
+        }
+        if let Some(last) = self.rows.last() {
+            replay.end(&last.bar, &mut step);
+        }
+        step.events
+    }
+
+    fn month_of(&self, row: &BarRow) -> Option<ContractMonth> {
+        self.month.or_else(|| row.contract.as_deref().and_then(|name| month_of(name, row.bar.start)))
+    }
+
+    /// The bars by contract, each in order of time.
+    fn runs(&self) -> Vec<Contract> {
+        let mut runs: BTreeMap<Option<ContractMonth>, Vec<Bar>> = BTreeMap::new();
+        for row in &self.rows {
+            runs.entry(self.month_of(row)).or_default().push(row.bar);
+        }
+        let named =
+            |month: Option<ContractMonth>| month.map(|month| self.instrument.symbol(month).to_string());
+        runs.into_iter().map(|(month, bars)| (named(month), bars)).collect()
+    }
+}
+
+fn borrowed(runs: &[Contract]) -> Vec<Run<'_>> {
+    runs.iter().map(|(contract, bars)| Run { contract: contract.as_deref(), bars }).collect()
+}
+
+/// Every combination of settings over the same data.
+fn sweep(data: &Data<'_>, rules: &[Rule], args: &Args) -> Result<Exit, CliError> {
+    let sweep = Sweep::parse(&args.sweep).map_err(|error| CliError::Usage(error.to_string()))?;
+    let runs = data.runs();
+    let runs = borrowed(&runs);
+    let settings = sweep.rules(rules).map(|(label, rules)| {
+        let events = data.replay(rules);
+        Setting::new(label, &events, &runs, data.instrument)
+    });
+    let comparison = Comparison { settings: settings.collect() };
+    if args.json { print_json(&comparison) } else { print(&comparison.to_string()) }
 }
 
 /// Which instrument, and which month if one was named.
@@ -116,13 +185,11 @@ fn month_of(name: &str, at: Timestamp) -> Option<ContractMonth> {
     Symbol::parse(name, super::year_of(at)).ok().map(|symbol| symbol.month)
 }
 
-fn engine(config: &Config, id: InstrumentId) -> Engine {
-    let rules = config.levels.iter().filter(|rule| rule.instrument == id);
+fn engine(config: &Config, rules: Vec<Rule>) -> Engine {
     Engine::new(Setup {
         instruments: config.instruments.clone(),
         guards: config.guards.clone(),
-        // One file carries one contract: a rule that is pinned to a month is compared with what is there.
-        rules: rules.cloned().collect(),
+        rules,
         feeds: Vec::new(),
         limits: Limits::default(),
         rehearsal: false,
