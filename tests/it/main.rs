@@ -11,3 +11,8 @@
 )]
 
 mod architecture;
+mod configuration;
+mod faults;
+mod rehearsal;
+mod replay;
+mod support;
