@@ -35,12 +35,11 @@ const BAD: [(&str, &str, &[&str]); 9] = [
     ),
     ("two levels of one name", LEVEL, &["level \"2450\"", "name", "another level"]),
     ("a route to nowhere", "[[route]]\nto = [\"mail\"]\n", &["route #1", "to", "\"mail\""]),
-    ("a price that is none", "[[level]]\nname = \"x\"\ninstrument = \"RTY\"\nprice = \"2.450,0\"\n", &[
-        "level \"x\"",
-        "price",
-        "\"2.450,0\"",
-        "2442.74",
-    ]),
+    (
+        "a price that is none",
+        "[[level]]\nname = \"x\"\ninstrument = \"RTY\"\nprice = \"2.450,0\"\n",
+        &["level \"x\"", "price", "\"2.450,0\"", "2442.74"],
+    ),
 ];
 
 #[test]
@@ -61,7 +60,8 @@ fn every_mistake_is_named_before_anything_is_done() {
 
 #[test]
 fn several_mistakes_are_told_together() {
-    let home = Home::new(&format!("{LEVEL}margn = 1\n{LEVEL}[[route]]\nto = [\"mail\"]\n[retry]\ndelay = 1\n"));
+    let home =
+        Home::new(&format!("{LEVEL}margn = 1\n{LEVEL}[[route]]\nto = [\"mail\"]\n[retry]\ndelay = 1\n"));
     let ran = home.run(&["check", "--json"]).expect(78);
     for word in ["margn", "another level", "\"mail\"", "\"delay\""] {
         assert!(ran.err.contains(word), "{word}: {}", ran.err);
@@ -110,7 +110,8 @@ fn a_valid_file_is_explained() {
 
 #[test]
 fn a_level_with_a_digit_too_many_is_doubted() {
-    let home = Home::new(&format!("{LEVELS}[[level]]\nname = \"typo\"\ninstrument = \"RTY\"\nprice = 24500\n"));
+    let home =
+        Home::new(&format!("{LEVELS}[[level]]\nname = \"typo\"\ninstrument = \"RTY\"\nprice = 24500\n"));
     let text = home.run(&["check"]).expect(0).out;
     assert!(text.contains("warning: level \"typo\""), "{text}");
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use breakwatch::daemon::clock::Clock;
-use breakwatch::demo::inbox::hook::Hook;
+use breakwatch::demo::inbox::hook::{Answer, Hook};
 use breakwatch::demo::inbox::mail::Mail;
 use breakwatch::demo::venue::{Options, Venue, VenueTrade};
 use breakwatch::time::Timestamp;
@@ -23,14 +23,14 @@ const CSV: &str = "RTYZ4_1m_20241125_1330-1750Z.csv";
 const FROM: &str = "2024-11-25T13:50:00Z";
 const SPEED: f64 = 1_200.0;
 const REHEARSE: &str = "2024-11-25T13:50:00Z@1200";
-/// No print after this minute matters: the last level has broken.
-const LAST_BREAK: &str = "2477.1";
+/// Where they end: six minutes after the last level's first break.
+const UNTIL: &str = "2024-11-25T16:05:00Z";
 
-/// The id of every break that a replay of the day from `FROM` finds, with its level.
+/// The id of every break that a replay of this part of the day finds, with its level.
 fn replayed(home: &Home, day: &Path) -> BTreeMap<String, String> {
     let text = fs::read_to_string(day).unwrap();
-    let late = |line: &&str| line.starts_with("ts_") || *line >= FROM;
-    let part: Vec<&str> = text.lines().filter(late).collect();
+    let within = |line: &&str| line.starts_with("ts_") || (*line >= FROM && *line < UNTIL);
+    let part: Vec<&str> = text.lines().filter(within).collect();
     let file = home.write("part.csv", &part.join("\n"));
     let words = ["replay", file.to_str().unwrap(), "--instrument", "RTYZ4", "--bar", "1m", "--json"];
     let events = home.run(&words).expect(0).json();
@@ -60,33 +60,57 @@ async fn venue(trades: Vec<VenueTrade>, start: &Arc<OnceLock<Clock>>) -> Venue {
     Venue::start(trades, Options::new("RTYZ4", peers::KEY, SPEED), now).await.unwrap()
 }
 
+fn ids_of_hooks(hooks: &[Hook]) -> Vec<String> {
+    hooks.iter().map(|hook| hook.headers["webhook-id"].clone()).collect()
+}
+
 fn ids_of_mails(mails: &[Mail]) -> Vec<String> {
     mails.iter().map(|mail| message_id(mail).split('@').next().unwrap().to_owned()).collect()
+}
+
+/// The trades of this part of the day.
+fn trades(day: &Path) -> Vec<VenueTrade> {
+    let end: Timestamp = UNTIL.parse().unwrap();
+    peers::trades(day, FROM).into_iter().filter(|trade| trade.at_ms < end.as_millis()).collect()
+}
+
+/// Waits until every one of these events was told by webhook and by mail.
+async fn all_told(inboxes: &Inboxes, ids: &BTreeMap<String, String>) {
+    until(&format!("webhooks and mails with {ids:?}"), || {
+        let hooked = ids_of_hooks(&inboxes.hooks.received());
+        let mailed = ids_of_mails(&inboxes.mail.received());
+        ids.keys().all(|id| hooked.contains(id) && mailed.contains(id)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rehearsal_of_the_day_tells_every_break_once_by_mail_and_webhook() {
     let Some(day) = shared("rehearsal", CSV) else { return };
     let start = Arc::new(OnceLock::new());
-    let venue = venue(peers::trades(&day, FROM), &start).await;
+    let venue = venue(trades(&day), &start).await;
     let inboxes = Inboxes::open().await;
     let home = inboxes.home(&format!("{}{LEVELS}", feed(&venue.url())));
     let expected = replayed(&home, &day);
 
     let mut daemon = home.start("run", &["run", "--rehearse", REHEARSE]);
     start.set(Clock::rehearsal(FROM.parse().unwrap(), SPEED)).unwrap();
-    inboxes.told("level.broken", LAST_BREAK).await;
+    all_told(&inboxes, &expected).await;
     daemon.signal("TERM");
     assert_eq!(daemon.ended().await, Some(0), "{}", daemon.log());
 
     let (hooks, mails) = (inboxes.hooks.received(), inboxes.mail.received());
     let told = breaks(&hooks);
-    assert_eq!(levels(&told), expected.values().cloned().collect(), "{}", daemon.log());
+    assert_eq!(levels(&told).len(), 4, "{}", daemon.log());
     for (id, event) in &told {
-        assert_eq!(expected.get(id), Some(&text_of(event, "level")), "the replay knows no such break: {event}");
+        assert_eq!(
+            expected.get(id),
+            Some(&text_of(event, "level")),
+            "the replay knows no such break: {event}"
+        );
         assert_eq!((&event["rehearsal"], &event["from_bars"]), (&true.into(), &false.into()), "{event}");
     }
-    once("webhook", hooks.iter().map(|hook| hook.headers["webhook-id"].clone()).collect());
+    once("webhook", ids_of_hooks(&hooks));
     once("mail", ids_of_mails(&mails));
     hooks.iter().for_each(assert_signed);
     for mail in &mails {
@@ -95,8 +119,6 @@ async fn a_rehearsal_of_the_day_tells_every_break_once_by_mail_and_webhook() {
         assert!(mail.tls && mail.login.as_deref() == Some("alerts"), "{mail:?}");
         assert_eq!(mail.to, ["desk@example.com"]);
     }
-    let mailed: BTreeSet<String> = ids_of_mails(&mails).into_iter().collect();
-    assert!(told.iter().all(|(id, _)| mailed.contains(id)), "a break was not mailed");
 }
 
 #[track_caller]
@@ -112,15 +134,21 @@ fn once(what: &str, ids: Vec<String>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_killed_three_times_loses_nothing_and_repeats_under_the_same_id() {
     let Some(day) = shared("rehearsal", CSV) else { return };
-    let messages =
-        peers::trades(&day, FROM).iter().map(|t| tape::print(&t.price, t.at_ms, t.seq as usize)).collect();
+    let message = |t: &VenueTrade| tape::print(&t.price, t.at_ms, usize::try_from(t.seq).unwrap());
+    let messages = trades(&day).iter().map(message).collect();
     let tape = Tape::start(vec![messages], Duration::from_millis(1)).await;
     let inboxes = Inboxes::open().await;
     let home = inboxes.home(&format!("{}{LEVELS}", feed(&tape.url())));
     let expected = replayed(&home, &day);
 
-    for (n, level) in ["2450", "2460.8", "2475"].into_iter().enumerate() {
-        let daemon = home.start(&format!("run{n}"), &["run", "--rehearse", REHEARSE]);
+    // The first time in the middle of an attempt: the hook is kept, and its answer never comes.
+    inboxes.hooks.set_answers(vec![Answer { delay: Duration::from_secs(8), ..Answer::new(200, "ok") }]);
+    let daemon = home.start("run0", &["run", "--rehearse", REHEARSE]);
+    let first = until("a first webhook", || inboxes.hooks.received().into_iter().next()).await;
+    daemon.kill();
+    inboxes.hooks.set_answers(vec![]);
+    for level in ["2460.8", "2475"] {
+        let daemon = home.start(level, &["run", "--rehearse", REHEARSE]);
         until(&format!("a webhook with the break of {level}"), || {
             levels(&breaks(&inboxes.hooks.received())).contains(level).then_some(())
         })
@@ -128,26 +156,28 @@ async fn a_process_that_is_killed_three_times_loses_nothing_and_repeats_under_th
         daemon.kill();
     }
     let mut daemon = home.start("run", &["run", "--rehearse", REHEARSE]);
-    for level in ["2450", "2460.8", "2475", LAST_BREAK] {
-        inboxes.told("level.broken", level).await;
-    }
+    all_told(&inboxes, &expected).await;
     daemon.signal("TERM");
     assert_eq!(daemon.ended().await, Some(0), "{}", daemon.log());
 
-    let told = breaks(&inboxes.hooks.received());
-    assert_eq!(levels(&told), expected.values().cloned().collect(), "{}", daemon.log());
-    // The same break under another id would be told twice.
-    let mut ids: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-    for (id, event) in &told {
-        let fact = (text_of(event, "level"), text_of(event, "occurred_at"));
-        ids.entry(fact).or_default().insert(id.clone());
-        assert_eq!(&text_of(event, "id"), id);
-        assert!(expected.contains_key(id), "the replay knows no such break: {event}");
+    let hooks = inboxes.hooks.received();
+    let again = hooks.iter().filter(|hook| hook.headers["webhook-id"] == first.headers["webhook-id"]);
+    assert!(again.count() > 1, "what was sent without an answer is sent again");
+    // The same fact under another id would look like a new one.
+    let mut ids: BTreeMap<(String, String, String), BTreeSet<String>> = BTreeMap::new();
+    for hook in &hooks {
+        let (id, event) = (&hook.headers["webhook-id"], data(hook));
+        assert_eq!(&text_of(&event, "id"), id);
+        let subject = format!("{} {}", event["level"], event["kind"]);
+        ids.entry((subject, text_of(&event, "thread"), text_of(&event, "occurred_at")))
+            .or_default()
+            .insert(id.clone());
+        assert!(event["kind"] != "level.broken" || expected.contains_key(id), "no such break: {event}");
+        assert_signed(hook);
     }
     assert!(ids.values().all(|ids| ids.len() == 1), "{ids:?}");
-    let mailed: BTreeSet<String> = ids_of_mails(&inboxes.mail.received()).into_iter().collect();
-    assert!(told.iter().all(|(id, _)| mailed.contains(id)), "a break was not mailed");
     let rows = home.run(&["deliveries", "--json", "--limit", "10000"]).expect(0).json();
-    let lost: Vec<_> = rows.iter().filter(|row| row["state"] == "sending").collect();
-    assert!(lost.is_empty(), "{lost:?}");
+    let open: Vec<_> =
+        rows.iter().filter(|row| row["state"] == "sending" || row["state"] == "dead").collect();
+    assert!(open.is_empty(), "{open:?}");
 }

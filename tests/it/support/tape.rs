@@ -66,10 +66,10 @@ async fn accept(listener: TcpListener, scripts: Arc<Scripts>, connections: Arc<A
 async fn serve(stream: TcpStream, scripts: Arc<Scripts>, nth: usize) {
     let large = WebSocketConfig::default().max_write_buffer_size(usize::MAX);
     let Ok(mut socket) = accept_async_with_config(stream, Some(large)).await else { return };
-    // Whoever leaves in the middle is served no further.
-    drop(play(&mut socket, &scripts.each[nth], scripts.pace).await);
+    play(&mut socket, &scripts.each[nth], scripts.pace).await;
 }
 
+/// `None` when the client leaves in the middle: it is served no further.
 async fn play(socket: &mut WebSocketStream<TcpStream>, script: &[String], pace: Duration) -> Option<()> {
     for status in ["connected", "auth_success"] {
         socket.send(Message::text(format!(r#"[{{"ev":"status","status":"{status}"}}]"#))).await.ok()?;
