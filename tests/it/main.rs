@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod commands;
 mod configuration;
 mod faults;
 mod rehearsal;
