@@ -142,9 +142,9 @@ async fn the_environment_goes_over_the_file() {
     let home = Home::new(LEVELS);
     let mut command = home.command(&["run"]);
     let ledger = home.path("elsewhere.db");
-    let mut child = command.env("BREAKWATCH__STORAGE__PATH", &ledger).spawn().unwrap();
+    command.env("BREAKWATCH__STORAGE__PATH", &ledger);
+    let daemon = home.spawn("run", command);
     until("the ledger is where the environment says", || ledger.exists().then_some(())).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
+    daemon.kill();
     assert!(!home.path("breakwatch.db").exists());
 }

@@ -105,8 +105,12 @@ impl Home {
 
     /// Starts a command that goes on; its output is kept in files named after `name`.
     pub(crate) fn start(&self, name: &str, args: &[&str]) -> Running {
+        self.spawn(name, self.command(args))
+    }
+
+    /// The same for a command that was prepared.
+    pub(crate) fn spawn(&self, name: &str, mut command: Command) -> Running {
         let (out, log) = (self.path(&format!("{name}.out")), self.path(&format!("{name}.log")));
-        let mut command = self.command(args);
         command.stdin(Stdio::null());
         command.stdout(File::create(&out).unwrap()).stderr(File::create(&log).unwrap());
         Running { child: command.spawn().unwrap(), out, log }
