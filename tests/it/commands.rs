@@ -38,7 +38,7 @@ struct Told {
 
 async fn told() -> Told {
     let prices = ["2449.6", "2449.7", "2449.8", "2450.0"];
-    let script = prices.iter().zip(1..).map(|(price, n): (_, usize)| print(price, START_MS + n as i64, n));
+    let script = prices.iter().zip(1..).map(|(price, n): (_, i64)| print(price, START_MS + n, n));
     let tape = Tape::start(vec![script.collect()], Duration::from_millis(1)).await;
     let inboxes = Inboxes::open().await;
     let home = inboxes.home(&format!("{}{LEVELS}", feed(&tape.url())));

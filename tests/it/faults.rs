@@ -25,8 +25,8 @@ async fn stage(url: &str) -> (Inboxes, Home) {
 
 /// The market: below 2450, `bad` in the middle, and then the break at 2450.0.
 fn script(bad: &str) -> Vec<String> {
-    let at = |n: usize| START_MS + 200 * n as i64;
-    let calm = |n: usize| print(if n.is_multiple_of(2) { "2449.6" } else { "2449.7" }, at(n), n);
+    let at = |n: i64| START_MS + 200 * n;
+    let calm = |n: i64| print(if n % 2 == 0 { "2449.6" } else { "2449.7" }, at(n), n);
     let mut messages: Vec<String> = (1..10).map(calm).collect();
     messages.push(bad.to_owned());
     messages.extend((11..20).map(calm));
@@ -103,7 +103,7 @@ async fn a_connection_that_is_cut_is_made_again_and_the_break_after_it_is_told()
             price: if n < 200 { "2449.7".to_owned() } else { "2450.0".to_owned() },
             size: 1,
             at_ms: START_MS + 1_000 + 10 * n,
-            seq: n as u64,
+            seq: n.unsigned_abs(),
         })
         .collect();
     let start: Arc<OnceLock<Clock>> = Arc::default();

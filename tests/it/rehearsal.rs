@@ -134,7 +134,7 @@ fn once(what: &str, ids: Vec<String>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_killed_three_times_loses_nothing_and_repeats_under_the_same_id() {
     let Some(day) = shared("rehearsal", CSV) else { return };
-    let message = |t: &VenueTrade| tape::print(&t.price, t.at_ms, usize::try_from(t.seq).unwrap());
+    let message = |t: &VenueTrade| tape::print(&t.price, t.at_ms, i64::try_from(t.seq).unwrap());
     let messages = trades(&day).iter().map(message).collect();
     let tape = Tape::start(vec![messages], Duration::from_millis(1)).await;
     let inboxes = Inboxes::open().await;

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, accept_async_with_config};
 
 /// One trade on the wire, as its own message. The price is written as it stands.
-pub(crate) fn print(price: &str, at_ms: i64, sequence: usize) -> String {
+pub(crate) fn print(price: &str, at_ms: i64, sequence: i64) -> String {
     format!(r#"[{{"ev":"T","sym":"RTYZ4","p":{price},"s":3,"t":{at_ms},"q":{sequence}}}]"#)
 }
 
