@@ -6,8 +6,15 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::indexing_slicing,
     reason = "this crate is tests only, its helpers too"
 )]
 
 mod architecture;
+mod commands;
+mod configuration;
+mod faults;
+mod rehearsal;
+mod replay;
+mod support;
