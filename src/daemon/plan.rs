@@ -17,6 +17,8 @@ use crate::outbox::route::Router;
 
 /// A feed's task comes round at least so often.
 const INGEST_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+/// A silence shorter than this is a pause of the machine.
+const SILENCE_LEAST: std::time::Duration = std::time::Duration::from_secs(10);
 /// In a rehearsal the venue's clock is the truth, however far it is from ours.
 const AHEAD_IN_REHEARSAL: std::time::Duration = std::time::Duration::from_secs(86_400);
 
@@ -87,8 +89,11 @@ fn driver(
         let instrument = config.instruments.get(subscription.instrument.index())?.clone();
         Some(Subscribed { subscription: subscription.clone(), instrument })
     });
-    // Silence of the market is measured on the real clock.
-    let spec = Spec { market_silence: feed.spec.market_silence.div_f64(clock.speed()), ..feed.spec.clone() };
+    // Silence of the market is measured on the real clock. However fast a rehearsal goes, its venue and this
+    // machine may pause for a moment.
+    let scaled = feed.spec.market_silence.div_f64(clock.speed());
+    let silence = scaled.max(SILENCE_LEAST.min(feed.spec.market_silence));
+    let spec = Spec { market_silence: silence, ..feed.spec.clone() };
     let protocol = Json::new(spec, Vec::new(), secrets.values);
     let limits = session_limits(clock);
     Some(FeedDriver {

@@ -108,7 +108,7 @@ host = "localhost"
 port = {}
 user = "alerts"
 password = {{ file = "password" }}
-extra_roots = "root.pem"
+ca_file = "root.pem"
 
 [[channel]]
 name = "ops"
