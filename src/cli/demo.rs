@@ -174,7 +174,7 @@ fn bar(price: Price) -> String {
 
 async fn inboxes(stage: &Stage) -> String {
     let mails = stage.mail.received();
-    let mut text = format!("\nWhat the mail server received ({}):\n", mails.len());
+    let mut text = format!("\nThe inbox of the mail server, {} received:\n", mails.len());
     for mail in &mails {
         let to = mail.to.join(", ");
         text.push_str(&format!("  to {to}: {}\n", mail.header("Subject").unwrap_or_default()));
@@ -187,7 +187,7 @@ async fn inboxes(stage: &Stage) -> String {
         }
     }
     let hooks = stage.slack.received();
-    text.push_str(&format!("\nWhat the Slack-shaped webhook received ({}):\n", hooks.len()));
+    text.push_str(&format!("\nThe inbox of the Slack-shaped webhook, {} received:\n", hooks.len()));
     for hook in &hooks {
         let body: serde_json::Value = serde_json::from_str(&hook.body).unwrap_or_default();
         let said = body.get("text").and_then(serde_json::Value::as_str).unwrap_or_default();
