@@ -111,8 +111,10 @@ pub async fn run(
 ) -> Result<(), IngestError> {
     let tls = tls::client_config(driver.extra_roots.as_deref())
         .map_err(|source| IngestError::Tls { feed: driver.name.clone(), source })?;
-    let (tls, told_at) = (std::sync::Arc::new(tls), driver.clock.monotonic());
-    Ingest { driver, tls, socket: None, out, stop, rolls_at: None, told_at, full: 0 }.run().await;
+    let (tls, now) = (std::sync::Arc::new(tls), driver.clock.monotonic());
+    Ingest { driver, tls, socket: None, out, stop, rolls_at: None, round_at: now, told_at: now, full: 0 }
+        .run()
+        .await;
     Ok(())
 }
 
@@ -123,6 +125,8 @@ struct Ingest {
     out: mpsc::Sender<Vec<Item>>,
     stop: CancellationToken,
     rolls_at: Option<Timestamp>,
+    /// The next round, however busy the feed is.
+    round_at: Duration,
     told_at: Duration,
     /// How often the queue was full.
     full: u64,
@@ -154,6 +158,11 @@ impl Ingest {
             match self.wait().await {
                 Woken::Stop => break,
                 Woken::Time => {
+                    // Late by our own fault, what has come meanwhile is no silence of the venue.
+                    if let Some(heard) = self.socket.as_mut().and_then(Socket::hear_now) {
+                        self.hear(heard, &mut outputs);
+                    }
+                    self.round_at = self.driver.clock.monotonic().saturating_add(ROUND_EVERY);
                     self.market(&mut outputs);
                     self.roll(&mut outputs);
                     self.give(Input::Timer, &mut outputs);
@@ -182,8 +191,7 @@ impl Ingest {
     /// Waits for the socket, the session's deadline, or the stop.
     async fn wait(&mut self) -> Woken {
         let clock = &self.driver.clock;
-        let round = clock.monotonic().saturating_add(ROUND_EVERY);
-        let due = self.driver.session.deadline().map_or(round, |due| due.0.min(round));
+        let due = self.driver.session.deadline().map_or(self.round_at, |due| due.0.min(self.round_at));
         let wake = clock.instant_at(due);
         let heard = async {
             match &mut self.socket {
@@ -191,11 +199,12 @@ impl Ingest {
                 None => std::future::pending().await,
             }
         };
+        // Time before the socket: a venue that never pauses must not keep us from looking at the clock.
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Woken::Stop,
-            heard = heard => Woken::Heard(heard),
             () = tokio::time::sleep_until(wake) => Woken::Time,
+            heard = heard => Woken::Heard(heard),
         }
     }
 
