@@ -28,6 +28,8 @@ use crate::time::Timestamp;
 
 /// Messages that one wake-up takes in at most.
 const MESSAGES_AT_ONCE: usize = 512;
+/// Once it has brought so many items, a wake-up takes in no further message.
+const ITEMS_AT_ONCE: usize = 4_096;
 /// The task comes round at least so often.
 const ROUND_EVERY: Duration = Duration::from_secs(5);
 /// Garbage is told at most so often.
@@ -215,6 +217,7 @@ impl Ingest {
         let mut taken = 0_usize;
         while let Some(heard) = next {
             let closed = matches!(heard, Heard::Closed(_));
+            let before = outputs.len();
             let session = &mut self.driver.session;
             match heard {
                 Heard::Text(text) => session.handle(Input::Frame(Frame::Text(text.as_str())), now, outputs),
@@ -227,8 +230,9 @@ impl Ingest {
             }
             taken = taken.saturating_add(1);
             // What the session wants said or closed comes before anything further is heard.
-            let only_items = outputs.iter().all(|output| matches!(output, Output::Item(_)));
-            next = if only_items && taken < MESSAGES_AT_ONCE {
+            let only_items = outputs.iter().skip(before).all(|output| matches!(output, Output::Item(_)));
+            let room = taken < MESSAGES_AT_ONCE && outputs.len() < ITEMS_AT_ONCE;
+            next = if only_items && room {
                 self.socket.as_mut().and_then(Socket::hear_now)
             } else {
                 None
