@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
+use crate::daemon::ingest::tls;
 use crate::feed::protocol::Request;
 use crate::feed::session::Failure;
 use crate::time::Timestamp;
@@ -55,7 +56,7 @@ impl Socket {
     /// What the session must know; never with the address, which may carry a secret.
     pub async fn open(
         request: &Request,
-        tls: &Arc<ClientConfig>,
+        trust: &Arc<ClientConfig>,
         now: Timestamp,
         within: Duration,
     ) -> Result<Self, Failure> {
@@ -66,7 +67,7 @@ impl Socket {
             .max_write_buffer_size(WRITE_MAX)
             .max_message_size(Some(MESSAGE_MAX))
             .max_frame_size(Some(MESSAGE_MAX));
-        let connector = Connector::Rustls(Arc::clone(tls));
+        let connector = Connector::Rustls(Arc::clone(trust));
         let opening = Box::pin(connect_async_tls_with_config(upgrade, Some(config), true, Some(connector)));
         match timeout(within, opening).await {
             Ok(Ok((socket, _))) => Ok(Self(socket)),
@@ -148,8 +149,9 @@ fn upgrade(request: &Request) -> Result<Upgrade, Failure> {
 }
 
 fn failure(error: Error, now: Timestamp) -> Failure {
-    if let Some(why) = crate::daemon::ingest::tls::explain(&error) {
-        return Failure::Untrusted(why);
+    if let Some(why) = tls::explain(&error) {
+        let untrusted = tls::is_untrusted(&error);
+        return if untrusted { Failure::Untrusted(why) } else { Failure::Unreachable(why) };
     }
     match error {
         Error::Http(response) => {
