@@ -223,7 +223,10 @@ impl Ingest {
                 Heard::Text(text) => session.handle(Input::Frame(Frame::Text(text.as_str())), now, outputs),
                 Heard::Binary(bytes) => session.handle(Input::Frame(Frame::Binary(&bytes)), now, outputs),
                 Heard::Control => session.handle(Input::Heard, now, outputs),
-                Heard::Closed(why) => session.handle(Input::Closed(&why), now, outputs),
+                Heard::Closed(why) => {
+                    let why = session.protocol().without_secrets(&why);
+                    session.handle(Input::Closed(&why), now, outputs);
+                }
             }
             if closed {
                 self.socket = None;

@@ -124,7 +124,8 @@ fn heard(message: Option<Result<Message, Error>>) -> Heard {
         Some(Ok(Message::Close(frame))) => Heard::Closed(frame.map_or_else(
             || "closed by the venue".to_owned(),
             |frame| {
-                let reason: String = frame.reason.chars().filter(|c| !c.is_control()).take(120).collect();
+                // At most 123 bytes; a cut could leave half of a secret in it.
+                let reason: String = frame.reason.chars().filter(|c| !c.is_control()).collect();
                 format!("closed by the venue: {} {reason}", u16::from(frame.code))
             },
         )),
