@@ -235,11 +235,7 @@ impl Ingest {
             // What the session wants said or closed comes before anything further is heard.
             let only_items = outputs.iter().skip(before).all(|output| matches!(output, Output::Item(_)));
             let room = taken < MESSAGES_AT_ONCE && outputs.len() < ITEMS_AT_ONCE;
-            next = if only_items && room {
-                self.socket.as_mut().and_then(Socket::hear_now)
-            } else {
-                None
-            };
+            next = if only_items && room { self.socket.as_mut().and_then(Socket::hear_now) } else { None };
         }
     }
 
@@ -375,3 +371,6 @@ impl Ingest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
