@@ -31,10 +31,10 @@ use crate::time::Timestamp;
 
 /// Messages that one wake-up takes in at most.
 const MESSAGES_AT_ONCE: usize = 512;
-/// The task comes round at least so often.
-const ROUND_EVERY: Duration = Duration::from_secs(1);
-/// Calendar and roll are looked at so often: in a rehearsal an hour may be a second.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Once it has brought so many items, a wake-up takes in no further message.
+const ITEMS_AT_ONCE: usize = 4_096;
+/// The task comes round so often, and looks at calendar and roll: in a rehearsal an hour may be a second.
+const ROUND_EVERY: Duration = Duration::from_millis(500);
 /// Garbage is told at most so often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -131,10 +131,21 @@ pub async fn run(
 ) -> Result<(), IngestError> {
     let tls = tls::client_config(driver.extra_roots.as_deref())
         .map_err(|source| IngestError::Tls { feed: driver.name.clone(), source })?;
-    let (tls, told_at) = (std::sync::Arc::new(tls), driver.clock.monotonic());
-    Ingest { driver, tls, socket: None, out, stop, rolls_at: None, told_at, looked_at: told_at, full: 0 }
-        .run()
-        .await;
+    let (tls, now) = (std::sync::Arc::new(tls), driver.clock.monotonic());
+    Ingest {
+        driver,
+        tls,
+        socket: None,
+        out,
+        stop,
+        rolls_at: None,
+        round_at: now,
+        told_at: now,
+        said: None,
+        full: 0,
+    }
+    .run()
+    .await;
     Ok(())
 }
 
@@ -145,8 +156,11 @@ struct Ingest {
     out: mpsc::Sender<Vec<Item>>,
     stop: CancellationToken,
     rolls_at: Option<Timestamp>,
+    /// The next round, however busy the feed is.
+    round_at: Duration,
     told_at: Duration,
-    looked_at: Duration,
+    /// The failure that was told last.
+    said: Option<String>,
     /// How often the queue was full.
     full: u64,
 }
@@ -176,11 +190,18 @@ impl Ingest {
             self.driver.pulse.beat();
             match self.wait().await {
                 Woken::Stop => break,
-                Woken::Time => {}
+                Woken::Time => {
+                    // Late by our own fault, what has come meanwhile is no silence of the venue.
+                    if let Some(heard) = self.socket.as_mut().and_then(Socket::hear_now) {
+                        self.hear(heard, &mut outputs);
+                    }
+                    self.round_at = self.driver.clock.monotonic().saturating_add(ROUND_EVERY);
+                    self.market(&mut outputs);
+                    self.roll(&mut outputs);
+                    self.give(Input::Timer, &mut outputs);
+                }
                 Woken::Heard(heard) => self.hear(heard, &mut outputs),
             }
-            // A socket that never rests must not keep time from passing.
-            self.pass(&mut outputs);
         }
         if let Some(socket) = self.socket.take() {
             socket.close().await;
@@ -203,8 +224,7 @@ impl Ingest {
     /// Waits for the socket, the session's deadline, or the stop.
     async fn wait(&mut self) -> Woken {
         let clock = &self.driver.clock;
-        let round = clock.monotonic().saturating_add(ROUND_EVERY);
-        let due = self.driver.session.deadline().map_or(round, |due| due.0.min(round));
+        let due = self.driver.session.deadline().map_or(self.round_at, |due| due.0.min(self.round_at));
         let wake = clock.instant_at(due);
         let heard = async {
             match &mut self.socket {
@@ -212,24 +232,12 @@ impl Ingest {
                 None => std::future::pending().await,
             }
         };
+        // Time before the socket: a venue that never pauses must not keep us from looking at the clock.
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Woken::Stop,
-            heard = heard => Woken::Heard(heard),
             () = tokio::time::sleep_until(wake) => Woken::Time,
-        }
-    }
-
-    /// Whatever time has brought: the session's deadline, and a look at calendar and roll now and then.
-    fn pass(&mut self, outputs: &mut Vec<Output>) {
-        let now = self.driver.clock.monotonic();
-        if now.saturating_sub(self.looked_at) >= LOOK_EVERY {
-            self.looked_at = now;
-            self.market(outputs);
-            self.roll(outputs);
-        }
-        if self.driver.session.deadline().is_some_and(|due| due.0 <= now) {
-            self.give(Input::Timer, outputs);
+            heard = heard => Woken::Heard(heard),
         }
     }
 
@@ -240,6 +248,7 @@ impl Ingest {
         let mut taken = 0_usize;
         while let Some(heard) = next {
             let closed = matches!(heard, Heard::Closed(_));
+            let before = outputs.len();
             let session = &mut self.driver.session;
             match heard {
                 Heard::Text(text) => session.handle(Input::Frame(Frame::Text(text.as_str())), now, outputs),
@@ -252,12 +261,9 @@ impl Ingest {
             }
             taken = taken.saturating_add(1);
             // What the session wants said or closed comes before anything further is heard.
-            let only_items = outputs.iter().all(|output| matches!(output, Output::Item(_)));
-            next = if only_items && taken < MESSAGES_AT_ONCE {
-                self.socket.as_mut().and_then(Socket::hear_now)
-            } else {
-                None
-            };
+            let only_items = outputs.iter().skip(before).all(|output| matches!(output, Output::Item(_)));
+            let room = taken < MESSAGES_AT_ONCE && outputs.len() < ITEMS_AT_ONCE;
+            next = if only_items && room { self.socket.as_mut().and_then(Socket::hear_now) } else { None };
         }
     }
 
@@ -393,7 +399,8 @@ impl Ingest {
         }
     }
 
-    fn say(&self, note: &Note) {
+    /// A failure is told when it begins, changes and ends, not at every try.
+    fn say(&mut self, note: &Note) {
         let feed = &self.driver.name;
         match note {
             Note::Live => info!(feed, "subscribed"),
@@ -401,10 +408,18 @@ impl Ingest {
             Note::Down { loss: Loss::Refused, detail, wait } => {
                 error!(feed, detail, ?wait, "the venue refuses us; a person must act");
             }
-            Note::Down { loss, detail, wait } => {
-                debug!(feed, ?loss, "down");
-                warn!(feed, detail, ?wait, "not connected");
+            Note::Down { loss, detail, wait } if self.said.as_ref() == Some(detail) => {
+                debug!(feed, ?loss, detail, ?wait, "still not connected");
             }
+            Note::Down { loss: _, detail, wait } => warn!(feed, detail, ?wait, "not connected"),
         }
+        self.said = match note {
+            Note::Down { detail, .. } => Some(detail.clone()),
+            Note::Live => None,
+            Note::Resubscribed => self.said.take(),
+        };
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -257,7 +257,7 @@ async fn the_demo_shows_its_inboxes_and_keeps_its_ledger_when_asked() {
     assert_eq!(demo.ended().await, Some(0), "{}", demo.log());
     let out = demo.out();
     for words in
-        ["What the mail server received", "What the Slack-shaped webhook received", "kept/breakwatch.db"]
+        ["The inbox of the mail server", "The inbox of the Slack-shaped webhook", "kept/breakwatch.db"]
     {
         assert!(out.contains(words), "{words} in {out}");
     }
@@ -273,7 +273,7 @@ async fn ctrl_c_ends_the_demo_in_order() {
     until("the demo has begun", || demo.out().contains("CT  RTY").then_some(())).await;
     demo.signal("INT");
     assert_eq!(demo.ended().await, Some(0), "{}", demo.log());
-    assert!(demo.out().contains("What the mail server received"), "{}", demo.out());
+    assert!(demo.out().contains("The inbox of the mail server"), "{}", demo.out());
     let left: Vec<_> =
         std::fs::read_dir(home.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("breakwatch-demo-")), "{left:?}");

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
+use crate::daemon::ingest::tls;
 use crate::feed::protocol::Request;
 use crate::feed::session::Failure;
 use crate::time::Timestamp;
@@ -58,7 +59,7 @@ impl Socket {
     /// What the session must know; never with the address, which may carry a secret.
     pub async fn open(
         request: &Request,
-        tls: &Arc<ClientConfig>,
+        trust: &Arc<ClientConfig>,
         now: Timestamp,
         within: Duration,
     ) -> Result<Self, Failure> {
@@ -69,7 +70,7 @@ impl Socket {
             .max_write_buffer_size(WRITE_MAX)
             .max_message_size(Some(MESSAGE_MAX))
             .max_frame_size(Some(MESSAGE_MAX));
-        let connector = Connector::Rustls(Arc::clone(tls));
+        let connector = Connector::Rustls(Arc::clone(trust));
         let opening = async {
             let stream = dial(&upgrade, within).await?;
             client_async_tls_with_config(upgrade, stream, Some(config), Some(connector)).await
@@ -151,7 +152,8 @@ fn heard(message: Option<Result<Message, Error>>) -> Heard {
         Some(Ok(Message::Close(frame))) => Heard::Closed(frame.map_or_else(
             || "closed by the venue".to_owned(),
             |frame| {
-                let reason: String = frame.reason.chars().filter(|c| !c.is_control()).take(120).collect();
+                // At most 123 bytes; a cut could leave half of a secret in it.
+                let reason: String = frame.reason.chars().filter(|c| !c.is_control()).collect();
                 format!("closed by the venue: {} {reason}", u16::from(frame.code))
             },
         )),
@@ -177,8 +179,9 @@ fn upgrade(request: &Request) -> Result<Upgrade, Failure> {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else went wrong is said in words")]
 fn failure(error: Error, now: Timestamp) -> Failure {
-    if let Some(why) = crate::daemon::ingest::tls::explain(&error) {
-        return Failure::Untrusted(why);
+    if let Some(why) = tls::explain(&error) {
+        let untrusted = tls::is_untrusted(&error);
+        return if untrusted { Failure::Untrusted(why) } else { Failure::Unreachable(why) };
     }
     match error {
         Error::Http(response) => {

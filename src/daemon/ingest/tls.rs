@@ -64,18 +64,23 @@ pub fn roots_of(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 /// What a person must know about a TLS failure, when `error` or one of its causes is one.
 #[must_use]
 pub fn explain(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let mut cause = Some(error);
-    while let Some(current) = cause {
-        let found = current.downcast_ref::<rustls::Error>().or_else(|| {
+    cause_of(error).map(in_words)
+}
+
+fn cause_of<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    std::iter::successors(Some(error), |current| current.source()).find_map(|current| {
+        current.downcast_ref::<rustls::Error>().or_else(|| {
             // The source of an I/O error is its content's source, not its content.
             current.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()
-        });
-        if let Some(found) = found {
-            return Some(in_words(found));
-        }
-        cause = current.source();
-    }
-    None
+        })
+    })
+}
+
+/// Whether a certificate is the reason, so that only a person can help. Other failures of TLS may pass by
+/// themselves, such as those of a venue that restarts.
+#[must_use]
+pub fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(cause_of(error), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 fn in_words(error: &rustls::Error) -> String {

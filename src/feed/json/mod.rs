@@ -83,13 +83,20 @@ impl Json {
         reply.verdict = Verdict::Ready;
     }
 
+    /// What the peer said when it refused, short and without what we sent.
+    fn refusal(&self, message: &RawValue, condition: &Condition) -> String {
+        let said = self.scrub(first(message, &condition.at.segments).map_or("", RawValue::get));
+        let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
+        format!("the venue said {said} at {}", condition.at)
+    }
+
     fn is_greeted(&self) -> bool {
         self.step >= self.spec.greet.len()
     }
 
     fn message(&mut self, message: &RawValue, received_at: Timestamp, reply: &mut Reply) {
         if let Some(refused) = self.spec.refuse.iter().find(|condition| holds(message, condition)) {
-            reply.verdict = Verdict::Refused(refusal(message, refused));
+            reply.verdict = Verdict::Refused(self.refusal(message, refused));
             return;
         }
         if let Realtime::When(conditions) = &self.spec.realtime {
@@ -259,13 +266,6 @@ fn wire_of<'w>(row: &RawValue, at: Option<&[spec::Segment]>, wires: &'w [Wire]) 
     let value = first(row, at).ok_or(Drop::WrongShape)?;
     let symbol = number_text(value).ok_or(Drop::WrongShape)?;
     wires.iter().find(|wire| wire.symbol == symbol).ok_or(Drop::UnknownSymbol)
-}
-
-/// What the peer said when it refused, short and without what we sent.
-fn refusal(message: &RawValue, condition: &Condition) -> String {
-    let said = first(message, &condition.at.segments).map_or("", RawValue::get);
-    let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
-    format!("the venue said {said} at {}", condition.at)
 }
 
 /// For a place inside a JSON string.
