@@ -149,6 +149,7 @@ fn upgrade(request: &Request) -> Result<Upgrade, Failure> {
     Ok(upgrade)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever else went wrong is said in words")]
 fn failure(error: Error, now: Timestamp) -> Failure {
     if let Some(why) = tls::explain(&error) {
         let untrusted = tls::is_untrusted(&error);
@@ -158,7 +159,6 @@ fn failure(error: Error, now: Timestamp) -> Failure {
         Error::Http(response) => {
             Failure::Http { status: response.status().as_u16(), retry_after: retry_after(&response, now) }
         }
-        #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else went wrong is said in words")]
         error => Failure::Unreachable(words(&error)),
     }
 }
@@ -178,6 +178,7 @@ fn retry_after<T>(response: &Response<T>, now: Timestamp) -> Option<Duration> {
 }
 
 /// An error for people: without the address.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library's own words do")]
 fn words(error: &Error) -> String {
     match error {
         Error::Io(error) => format!("the connection failed: {error}"),
@@ -186,7 +187,6 @@ fn words(error: &Error) -> String {
         Error::Protocol(error) => format!("the venue broke the WebSocket protocol: {error}"),
         Error::Utf8(_) => "the venue sent text that is not UTF-8".to_owned(),
         Error::ConnectionClosed | Error::AlreadyClosed => "the connection ended".to_owned(),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the library's own words do")]
         error => format!("the connection failed: {error}"),
     }
 }
