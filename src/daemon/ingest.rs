@@ -177,8 +177,11 @@ impl Ingest {
         let detail = "not connected yet".to_owned();
         let state = LinkState::Down { loss: Loss::Disconnected, detail };
         let first = Item::Link(Link { feed: self.driver.id, at: self.driver.clock.now(), state });
-        let mut items = vec![first];
-        let mut outputs = Vec::new();
+        // Told before the first try, which may take its time.
+        if !self.hand_on(vec![first]).await {
+            return;
+        }
+        let (mut items, mut outputs) = (Vec::new(), Vec::new());
         self.market(&mut outputs);
         self.give(Input::Start, &mut outputs);
         loop {

@@ -17,7 +17,7 @@ async fn a_session_is_told_in_order() {
     for price in ["2450.1", "2450.2", "2450.3"] {
         let tick = feed.tick().await;
         assert_eq!((super::price(&tick).as_str(), tick.instrument), (price, InstrumentId(0)));
-        assert_eq!(tick.contract.unwrap().to_string(), "2024-12");
+        assert_eq!(tick.contract.unwrap().to_string(), "Z24");
     }
 }
 

@@ -96,7 +96,7 @@ async fn no_secret_comes_back() {
     let (_, detail) = feed.down().await;
     assert_eq!(detail, "closed by the venue: 4001 no such key: (secret)");
     let mut peer = feed.connected(&venue).await;
-    say(&mut peer, &json!({ "a": format!("key {PLANTED}"), "is": "denied" }).to_string()).await;
+    say(&mut peer, &json!([format!("key {PLANTED}"), "denied"]).to_string()).await;
     let (loss, detail) = feed.down().await;
     assert!(loss == Loss::Refused && detail.contains("(secret)"), "{detail}");
     feed.ends().await;

@@ -141,7 +141,7 @@ async fn a_root_of_the_configuration_is_trusted() {
     let acceptor = acceptor(&authority.signed(&localhost()));
     let mut feed = secure(&venue, &authority).start().await;
     let tls = soon(acceptor.accept(venue.tcp().await)).await.unwrap();
-    let mut peer = soon(accept_async(tls)).await.unwrap();
+    let mut peer = soon(Box::pin(accept_async(tls))).await.unwrap();
     soon(peer.next()).await.unwrap().unwrap();
     peer.send(Message::text(r#"{"is":"welcome"}"#)).await.unwrap();
     feed.live().await;
