@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::output::{print, print_json, table};
 use crate::cli::{CliError, Exit, load, runtime};
@@ -103,6 +104,9 @@ async fn list(history: &History, args: &Args) -> Result<Exit, CliError> {
     };
     let mut heading = format != Format::Json;
     let clock = Clock::real();
+    // Listened to from the beginning: one that comes while we read must not be missed.
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|source| CliError::io("cannot listen to signals", source))?;
     loop {
         let events = history.events(&filter).await.map_err(of_store)?;
         if heading || !events.is_empty() {
@@ -118,10 +122,7 @@ async fn list(history: &History, args: &Args) -> Result<Exit, CliError> {
             return Ok(Exit::Ok);
         }
         tokio::select! {
-            signal = tokio::signal::ctrl_c() => {
-                signal.map_err(|source| CliError::io("cannot wait for a signal", source))?;
-                return Ok(Exit::Ok);
-            }
+            _ = interrupt.recv() => return Ok(Exit::Ok),
             () = tokio::time::sleep_until(clock.instant_at(clock.monotonic().saturating_add(FOLLOW_EVERY))) => {}
         }
     }

@@ -199,6 +199,7 @@ impl Crew {
             bells: post.bells.clone(),
             clock: self.clock.clone(),
             pulse: pulse(&mut self.pulses, "watch", WATCH_WITHIN),
+            recorded: Vec::new(),
             lasts,
         };
         self.feeding.spawn(async move { Ok(watch.run(items).await?) });

@@ -68,6 +68,8 @@ pub struct Watch {
     pub clock: Clock,
     /// Shows that this task makes progress.
     pub pulse: Pulse,
+    /// How far the prints were read, as it was last recorded.
+    pub recorded: Vec<SavedBook>,
     /// Shows the last prices to whoever looks.
     pub lasts: tokio::sync::watch::Sender<Lasts>,
 }
@@ -145,9 +147,14 @@ impl Watch {
     }
 
     /// Events, who is told, and every state they rest on: one transaction.
-    async fn record(&self, step: &Step) -> Result<(), WatchError> {
+    async fn record(&mut self, step: &Step) -> Result<(), WatchError> {
+        let read = self.engine.saved_books()?;
+        if step.is_empty() && read == self.recorded {
+            // A closed market writes nothing.
+            return Ok(());
+        }
         let levels: Vec<_> = self.engine.saved_levels(step)?.into_iter().map(stored_level).collect();
-        let books: Vec<_> = self.engine.saved_books()?.into_iter().map(stored_book).collect();
+        let books: Vec<_> = read.iter().cloned().map(stored_book).collect();
         let deliveries = self.deliveries(&step.events, self.clock.wall());
         let commit = Commit {
             events: &step.events,
@@ -157,6 +164,7 @@ impl Watch {
             committed_at: self.clock.wall(),
         };
         let new = self.store.commit(&commit).await.map_err(WatchError::Store)?;
+        self.recorded = read;
         if !new.is_empty() {
             self.bells.ring(deliveries.iter().map(|delivery| delivery.channel.as_str()));
         }
