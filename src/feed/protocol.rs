@@ -67,8 +67,6 @@ pub struct Reply {
     pub ticks: Vec<Tick>,
     /// What it means for the connection.
     pub verdict: Verdict,
-    /// Whether the frame was one that this protocol knows.
-    pub understood: bool,
 }
 
 /// One vendor's protocol.

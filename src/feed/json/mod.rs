@@ -203,10 +203,7 @@ impl Protocol for Json {
             },
         };
         match walk::parse(text) {
-            Some(message) => {
-                reply.understood = true;
-                self.message(message, received_at, reply);
-            }
+            Some(message) => self.message(message, received_at, reply),
             None => self.drops.count(Drop::NotJson),
         }
     }
