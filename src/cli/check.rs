@@ -114,7 +114,7 @@ fn level_report(rule: &Rule, instrument: &Instrument, at: Timestamp) -> LevelRep
     let px = |seen: Price| Px::new(level.mirror(seen), instrument.tick);
     let month = rule.contract.or_else(|| instrument.front(at));
     LevelReport {
-        name: rule.name.clone(),
+        name: rule.name.to_string(),
         instrument: instrument.root.as_str().to_owned(),
         contract: month.map(|month| instrument.symbol(month).to_string()),
         side: rule.side,

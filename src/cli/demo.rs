@@ -119,7 +119,7 @@ fn of_show(source: ShowError) -> CliError {
 }
 
 fn opening(show: &Show, stage: &Stage, length: Duration) -> String {
-    let levels: Vec<&str> = stage.config.levels.iter().map(|rule| rule.name.as_str()).collect();
+    let levels: Vec<&str> = stage.config.levels.iter().map(|rule| &*rule.name).collect();
     format!(
         "breakwatch demo: a generated RTY session, modelled on 25 November 2024. No price in it was ever traded.\n\
          \n  venue    {} (a real WebSocket, {} times as fast as the market)\n  levels   {}\n  \

@@ -1,5 +1,6 @@
 //! `[[level]]` to [`Rule`], with every default. What a rule means is the engine's matter.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Value;
@@ -9,7 +10,9 @@ use super::instrument::Instruments;
 use super::problem::{Refusal, quoted};
 use super::section::Section;
 use super::value;
-use crate::engine::rule::{Confirm, Fail, Follow, GapPolicy, PriceFrom, Retest, Rule, Sessions};
+use crate::engine::rule::{
+    Confirm, Fail, FailBy, Follow, GapPolicy, PriceFrom, Retest, Rule, Sessions, Terms, Weekdays,
+};
 use crate::event::{About, Severity, Side, Space};
 use crate::market::price::Distance;
 use crate::market::symbol::{ContractMonth, Symbol};
@@ -36,11 +39,11 @@ pub(super) fn rule(level: &Section<'_>, instruments: &Instruments, near_year: i1
     }
     let contract = contract(level, instruments, instrument, near_year);
     let zone = level.read("zone", value::distance).unwrap_or(Distance::Ticks(5));
-    Some(Rule {
-        name: name?,
+    let terms = Terms {
         instrument: instrument?,
         contract,
-        price: price?,
+        source: None,
+        half: None,
         side: level.read("side", value::choice(SIDES, &["both"])).unwrap_or(Side::Resistance),
         space: level.read("space", value::choice(SPACES, &["index"])).unwrap_or(Space::Contract),
         price_from: level.read("price_from", value::choice(PRICES, &[])).unwrap_or_default(),
@@ -50,6 +53,7 @@ pub(super) fn rule(level: &Section<'_>, instruments: &Instruments, near_year: i1
         zone,
         confirm,
         confirm_within,
+        reject: None,
         fail: fail(level),
         retest: retest(level, zone),
         follow: level.read("follow", follow).unwrap_or(Follow { retest: true, held: true, failed: true }),
@@ -59,6 +63,10 @@ pub(super) fn rule(level: &Section<'_>, instruments: &Instruments, near_year: i1
         max_per_session: level.read("max_per_session", value::whole(1..=COUNT_MAX)),
         gap: level.read("gap", value::choice(GAPS, &["wait_bar"])).unwrap_or_default(),
         sessions: level.read("sessions", value::choice(SESSIONS, &[])).unwrap_or_default(),
+        days: Weekdays::default(),
+        between: None,
+        when: Vec::new(),
+        starts: None,
         expires: level.read("expires", value::time),
         severity: level.read("severity", value::choice(SEVERITIES, &[])),
         about: About {
@@ -67,7 +75,8 @@ pub(super) fn rule(level: &Section<'_>, instruments: &Instruments, near_year: i1
             url: level.read("url", web_address),
             tags: level.read("tags", value::list_of(value::name)).unwrap_or_default(),
         },
-    })
+    };
+    Some(Rule { name: name?.into(), price: price?, terms: Arc::new(terms) })
 }
 
 const SIDES: &[(&str, Side)] = &[("resistance", Side::Resistance), ("support", Side::Support)];
@@ -134,6 +143,7 @@ fn fail(level: &Section<'_>) -> Fail {
             .and_then(|f| f.read("distance", value::positive_distance))
             .unwrap_or(Distance::Ticks(5)),
         within: given.and_then(|f| f.read("within", value::positive_duration)).unwrap_or(WITHIN),
+        by: FailBy::Trade,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::rule::{Confirm, Rule};
+use crate::engine::rule::{Confirm, Official, Rule};
 use crate::engine::scene::{Fact, Gap, Scene};
 use crate::time::{Timestamp, format_duration};
 
@@ -73,6 +73,10 @@ impl Pending {
             }
             Confirm::Hold(duration) => self.held_until(*duration, scene).is_some_and(|due| due <= scene.at),
             Confirm::Volume(volume) => self.volume >= *volume,
+            Confirm::BarClose { .. }
+            | Confirm::SessionClose(_)
+            | Confirm::RelativeVolume(_)
+            | Confirm::Quote(_) => false,
         })
     }
 
@@ -91,7 +95,12 @@ impl Pending {
     pub fn deadline(&self, rule: &Rule, scene: &Scene<'_>) -> Option<Timestamp> {
         let holds = rule.confirm.iter().filter_map(|condition| match condition {
             Confirm::Hold(duration) => self.held_until(*duration, scene),
-            Confirm::Prints { .. } | Confirm::Volume(_) => None,
+            Confirm::Prints { .. }
+            | Confirm::Volume(_)
+            | Confirm::BarClose { .. }
+            | Confirm::SessionClose(_)
+            | Confirm::RelativeVolume(_)
+            | Confirm::Quote(_) => None,
         });
         let patience = rule.confirm_within.map(|within| scene.calendar.add_open(self.since, within));
         holds.filter(|due| *due > scene.at).chain(patience).min()
@@ -126,6 +135,12 @@ pub fn describe(conditions: &[Confirm]) -> String {
         Confirm::Prints { count, size: Some(size) } => format!("{count} prints or {size} contracts"),
         Confirm::Hold(duration) => format!("{} hold", format_duration(*duration)),
         Confirm::Volume(volume) => format!("{volume} contracts"),
+        Confirm::BarClose { length, bars: 1 } => format!("{} close", format_duration(*length)),
+        Confirm::BarClose { length, bars } => format!("{bars} {} closes", format_duration(*length)),
+        Confirm::SessionClose(Official::Rth) => "RTH close".to_owned(),
+        Confirm::SessionClose(Official::Settlement) => "settlement".to_owned(),
+        Confirm::RelativeVolume(times) => format!("{times} times the usual volume"),
+        Confirm::Quote(duration) => format!("{} quoted", format_duration(*duration)),
     });
     words.collect::<Vec<_>>().join(", ")
 }

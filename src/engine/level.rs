@@ -122,7 +122,7 @@ impl Level {
 
     /// The price as seen upwards, and back: a support is a resistance in the mirror.
     #[must_use]
-    pub const fn mirror(&self, price: Price) -> Price {
+    pub fn mirror(&self, price: Price) -> Price {
         match self.rule.side {
             Side::Resistance => price,
             Side::Support => price.negated(),
@@ -131,7 +131,7 @@ impl Level {
 
     /// The traded price at which the level counts as broken.
     #[must_use]
-    pub const fn threshold(&self) -> Price {
+    pub fn threshold(&self) -> Price {
         self.mirror(self.marks.broken)
     }
 

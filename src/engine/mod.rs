@@ -7,6 +7,7 @@
 
 pub mod book;
 pub mod confirm;
+pub mod derive;
 pub mod follow;
 pub mod guard;
 pub mod index;

@@ -59,7 +59,7 @@ impl Engine {
         let rule = &level.rule;
         let px = |price: Price| Px::new(price, book.tick);
         let mut event = Event {
-            level: Some(rule.name.clone()),
+            level: Some(rule.name.to_string()),
             instrument: Some(book.root.clone()),
             contract: self.contract_name(book, book.pinned.or(book.saved.contract)),
             side: Some(rule.side),

@@ -1,9 +1,13 @@
 //! A rule: what to do when price meets a level. A `Rule` that exists is right.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::{Time, Weekday};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::derive::Source;
 use crate::event::{About, Severity, Side, Space};
 use crate::market::price::{Distance, Price};
 use crate::market::symbol::ContractMonth;
@@ -11,18 +15,46 @@ use crate::market::tick::InstrumentId;
 use crate::time::Timestamp;
 
 /// One level with everything its author asked for. The configuration builds it; the defaults stand there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// A million levels may differ in nothing but name and price: the terms are shared, and copied when one of
+/// them is changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Unique among all rules.
-    pub name: String,
+    /// Unique among all rules, but for the two halves of a level with both sides.
+    pub name: Box<str>,
+    /// The level itself; it need not lie on the tick grid. Zero when it comes from a source.
+    pub price: Price,
+    /// Everything else.
+    pub terms: Arc<Terms>,
+}
+
+impl Deref for Rule {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        &self.terms
+    }
+}
+
+impl DerefMut for Rule {
+    fn deref_mut(&mut self) -> &mut Terms {
+        Arc::make_mut(&mut self.terms)
+    }
+}
+
+/// What a rule asks for, whatever its name and price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
     /// Which instrument.
     pub instrument: InstrumentId,
     /// Only this month, instead of the front month.
     pub contract: Option<ContractMonth>,
-    /// The level itself; it need not lie on the tick grid.
-    pub price: Price,
+    /// Where the level comes from, if its author did not name a price.
+    pub source: Option<Source>,
     /// Which way it breaks.
     pub side: Side,
+    /// Whether it is one of the two halves of a level with both sides.
+    pub half: Option<Half>,
     /// In which prices it is expressed.
     pub space: Space,
     /// Which price is compared.
@@ -39,6 +71,8 @@ pub struct Rule {
     pub confirm: Vec<Confirm>,
     /// Unconfirmed for so long: back to armed.
     pub confirm_within: Option<Duration>,
+    /// When turning away from the level is told.
+    pub reject: Option<Reject>,
     /// When a break counts as failed.
     pub fail: Fail,
     /// What a retest is.
@@ -57,12 +91,63 @@ pub struct Rule {
     pub gap: GapPolicy,
     /// In which part of the day the rule may fire.
     pub sessions: Sessions,
+    /// On which days of the venue's week the rule may fire; empty = on all.
+    pub days: Weekdays,
+    /// At which time of the day the rule may fire.
+    pub between: Option<Between>,
+    /// What else must be true when the break is established; all of it.
+    pub when: Vec<When>,
+    /// The rule begins here.
+    pub starts: Option<Timestamp>,
     /// The rule ends here.
     pub expires: Option<Timestamp>,
     /// Instead of the kind's own.
     pub severity: Option<Severity>,
     /// What its author said about it.
     pub about: About,
+}
+
+/// Half an hour: within so long a break can fail, or be retested.
+const WITHIN: Duration = Duration::from_secs(30 * 60);
+
+impl Terms {
+    /// A resistance in contract prices with every default.
+    #[must_use]
+    pub const fn plain(instrument: InstrumentId) -> Self {
+        let (five, ten) = (Distance::Ticks(5), Distance::Ticks(10));
+        Self {
+            instrument,
+            contract: None,
+            source: None,
+            side: Side::Resistance,
+            half: None,
+            space: Space::Contract,
+            price_from: PriceFrom::Trade,
+            strict: false,
+            margin: Distance::Ticks(0),
+            approach: None,
+            zone: five,
+            confirm: Vec::new(),
+            confirm_within: None,
+            reject: None,
+            fail: Fail { distance: five, within: WITHIN, by: FailBy::Trade },
+            retest: Retest { zone: five, excursion: ten, hold: ten, within: WITHIN },
+            follow: Follow { retest: true, held: true, failed: true },
+            rearm: five,
+            grace: Duration::ZERO,
+            cooldown: Duration::ZERO,
+            max_per_session: None,
+            gap: GapPolicy::Fire,
+            sessions: Sessions::Any,
+            days: Weekdays(0),
+            between: None,
+            when: Vec::new(),
+            starts: None,
+            expires: None,
+            severity: None,
+            about: About { note: None, said_by: None, url: None, tags: Vec::new() },
+        }
+    }
 }
 
 /// Which price a rule compares.
@@ -93,8 +178,116 @@ pub enum Confirm {
     },
     /// Continuously beyond for so much open-market time.
     Hold(Duration),
+    /// So many bars in a row closed beyond, each of this length and counted from the session's open.
+    BarClose {
+        /// How long a bar is.
+        length: Duration,
+        /// How many.
+        bars: u32,
+    },
+    /// The session's official price lies beyond.
+    SessionClose(Official),
     /// So many contracts traded beyond.
     Volume(u64),
+    /// The volume of the trade date so far, as a multiple of what is usual until this time of the day, in
+    /// units of 1e-9.
+    RelativeVolume(Price),
+    /// The best bid (of a support: the best offer) continuously beyond for so much open-market time.
+    Quote(Duration),
+}
+
+/// Which price closes a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Official {
+    /// The last trade of regular trading hours.
+    Rth,
+    /// The settlement: volume-weighted over the last 30 seconds of regular trading hours.
+    Settlement,
+}
+
+/// One of the two halves of a level with both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Half {
+    /// It speaks for the level in what concerns both: its end, its move, its suspension.
+    First,
+    /// It is silent about that.
+    Second,
+}
+
+/// When turning away from the level is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reject {
+    /// Back behind the level by so much,
+    pub distance: Distance,
+    /// within so long after price entered the zone.
+    pub within: Duration,
+}
+
+/// Days of the week, one bit each, Monday the lowest; no day at all means every day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Weekdays(u8);
+
+impl Weekdays {
+    /// With this day too.
+    #[must_use]
+    pub fn with(self, day: Weekday) -> Self {
+        Self(self.0 | Self::bit(day))
+    }
+
+    /// Whether the day is among them.
+    #[must_use]
+    pub fn has(self, day: Weekday) -> bool {
+        self.0 == 0 || self.0 & Self::bit(day) != 0
+    }
+
+    fn bit(day: Weekday) -> u8 {
+        1u8.checked_shl(u32::try_from(day.to_monday_zero_offset()).unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+/// A part of the day, by the clock of a zone; over midnight when it ends before it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Between {
+    /// From this time on,
+    pub from: Time,
+    /// and before this one.
+    pub until: Time,
+    /// The zone's IANA name; `None` = the venue's own.
+    pub zone: Option<String>,
+}
+
+/// Something that must be true when a break is established.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// The last trade of an instrument is at or above this price.
+    Above(InstrumentId, Price),
+    /// The last trade of an instrument is at or below this price.
+    Below(InstrumentId, Price),
+    /// The instrument did better than another one: the difference of their returns is at least this much.
+    Stronger(Strength),
+    /// The instrument did worse than another one: its return is lower by at least this much.
+    Weaker(Strength),
+    /// At least one of these.
+    Any(Vec<When>),
+    /// All of these.
+    All(Vec<When>),
+}
+
+/// How one instrument did beside another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strength {
+    /// Whose return,
+    pub of: InstrumentId,
+    /// beside whose,
+    pub than: InstrumentId,
+    /// differs by so much, in units of 1e-9 of a percent,
+    pub by: Price,
+    /// over the last so much time.
+    pub over: Duration,
 }
 
 /// When a break counts as failed.
@@ -104,6 +297,20 @@ pub struct Fail {
     pub distance: Distance,
     /// within so long after the break.
     pub within: Duration,
+    /// What must be there: a trade, or the close of a bar of this length, which then need only lie behind the
+    /// level.
+    pub by: FailBy,
+}
+
+/// What makes a break fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailBy {
+    /// A trade.
+    #[default]
+    Trade,
+    /// The close of a bar of this length.
+    Bar(Duration),
 }
 
 /// What a retest is.
@@ -137,6 +344,8 @@ pub enum GapPolicy {
     /// Fire, and say that it is a gap.
     #[default]
     Fire,
+    /// Fire when the next bar (of the rule's own length, or five minutes) closes beyond.
+    WaitBar,
     /// Take note and wait for re-arming.
     Ignore,
 }

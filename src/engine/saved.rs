@@ -108,7 +108,7 @@ impl Engine {
                 let root =
                     self.instruments.get(level.rule.instrument.index()).map_or("", |i| i.root.as_str());
                 Ok(SavedLevel {
-                    key: level.rule.name.clone(),
+                    key: level.rule.name.to_string(),
                     fingerprint: fingerprint(root, &level.rule),
                     state: write(&level.rule.name, &level.state)?,
                 })
@@ -151,7 +151,7 @@ impl Engine {
                 link.saved = read::<SavedLink>(&saved.key, &saved.state)?;
             }
         }
-        let names = self.levels.iter().enumerate().map(|(at, level)| (level.rule.name.clone(), at));
+        let names = self.levels.iter().enumerate().map(|(at, level)| (level.rule.name.to_string(), at));
         let places: BTreeMap<String, usize> = names.collect();
         let mut gone = Vec::new();
         for saved in levels {

@@ -2,11 +2,12 @@
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::rule::{Fail, Follow, Retest, Rule};
+use crate::engine::rule::{Rule, Terms};
 use crate::engine::{Engine, FeedSetup, Limits, Setup, Step};
-use crate::event::{About, Event, Kind, Numbers, Px, Reason, Side, Space, ThreadId};
+use crate::event::{Event, Kind, Numbers, Px, Reason, Side, Space, ThreadId};
 use crate::market::bar::Bar;
 use crate::market::bar_text;
 use crate::market::calendar::Calendar;
@@ -75,39 +76,7 @@ pub(super) fn event(kind: Kind, side: Side, episode: u64, at: Timestamp) -> Even
 
 /// A resistance with the defaults of the configuration.
 pub(super) fn rule(price: &str) -> Rule {
-    let d = |text: &str| text.parse().unwrap();
-    Rule {
-        name: price.into(),
-        instrument: InstrumentId(0),
-        contract: None,
-        price: p(price),
-        side: Side::Resistance,
-        space: Space::Contract,
-        price_from: Default::default(),
-        strict: false,
-        margin: d("0 ticks"),
-        approach: None,
-        zone: d("5 ticks"),
-        confirm: Vec::new(),
-        confirm_within: None,
-        fail: Fail { distance: d("5 ticks"), within: minutes(30) },
-        retest: Retest {
-            zone: d("5 ticks"),
-            excursion: d("10 ticks"),
-            hold: d("10 ticks"),
-            within: minutes(30),
-        },
-        follow: Follow { retest: true, held: true, failed: true },
-        rearm: d("5 ticks"),
-        grace: Duration::ZERO,
-        cooldown: Duration::ZERO,
-        max_per_session: None,
-        gap: Default::default(),
-        sessions: Default::default(),
-        expires: None,
-        severity: None,
-        about: About::default(),
-    }
+    Rule { name: price.into(), price: p(price), terms: Arc::new(Terms::plain(InstrumentId(0))) }
 }
 
 /// What the engine establishes over the bars.

@@ -287,7 +287,8 @@ mod tests {
         assert_eq!(last[0].confirm, [Confirm::Volume(10), Confirm::Hold(minute), two]);
         assert_eq!(last[1].confirm, [Confirm::Hold(minute), two]);
         assert!(settings.iter().flatten().all(|rule| rule.rearm == Distance::Ticks(3)));
-        let back = Rule { rearm: configured.rearm, confirm: configured.confirm.clone(), ..last[0].clone() };
+        let mut back = last[0].clone();
+        (back.rearm, back.confirm) = (configured.rearm, configured.confirm.clone());
         assert_eq!(back, configured);
     }
 

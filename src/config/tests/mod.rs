@@ -234,7 +234,7 @@ fn levels_are_taken_from_included_files() {
     write(&dir.path().join("levels/ignored.txt"), "not TOML");
     write(&dir.path().join("more.toml"), &LEVEL.replace("\"2500\"", "\"c\""));
     let config = Config::load(Some(&file), &BTreeMap::new(), YEAR).unwrap();
-    let names: Vec<&str> = config.levels.iter().map(|level| level.name.as_str()).collect();
+    let names: Vec<&str> = config.levels.iter().map(|level| &*level.name).collect();
     assert_eq!(names, ["2500", "a", "b", "c"]);
 }
 

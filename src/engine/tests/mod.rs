@@ -6,11 +6,12 @@ mod properties;
 mod restart;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::rule::{Fail, Follow, Retest, Rule};
+use crate::engine::rule::{Rule, Terms};
 use crate::engine::{Engine, FeedSetup, Input, Limits, Setup, Step};
-use crate::event::{About, Event, Kind, Side, Space};
+use crate::event::{Event, Kind, Side};
 use crate::market::instrument::Instrument;
 use crate::market::price::{Distance, Price};
 use crate::market::symbol::ContractMonth;
@@ -38,40 +39,21 @@ fn t(ms: i64) -> Timestamp {
     Timestamp::from_nanos(start.as_nanos() + ms * 1_000_000)
 }
 
+/// A rule with other terms: `with!(rule("2500"), strict: true, cooldown)`.
+macro_rules! with {
+    ($rule:expr, $($field:ident $(: $value:expr)?),+ $(,)?) => {{
+        let mut rule = $rule;
+        $(with!(@set rule $field $($value)?);)+
+        rule
+    }};
+    (@set $rule:ident $field:ident $value:expr) => { $rule.$field = $value };
+    (@set $rule:ident $field:ident) => { $rule.$field = $field };
+}
+use with;
+
 /// A resistance on RTY with the defaults of the configuration.
 fn rule(price: &str) -> Rule {
-    Rule {
-        name: price.into(),
-        instrument: InstrumentId(0),
-        contract: None,
-        price: p(price),
-        side: Side::Resistance,
-        space: Space::Contract,
-        price_from: Default::default(),
-        strict: false,
-        margin: d("0 ticks"),
-        approach: None,
-        zone: d("5 ticks"),
-        confirm: Vec::new(),
-        confirm_within: None,
-        fail: Fail { distance: d("5 ticks"), within: secs(1_800) },
-        retest: Retest {
-            zone: d("5 ticks"),
-            excursion: d("10 ticks"),
-            hold: d("10 ticks"),
-            within: secs(1_800),
-        },
-        follow: Follow { retest: true, held: true, failed: true },
-        rearm: d("5 ticks"),
-        grace: Duration::ZERO,
-        cooldown: Duration::ZERO,
-        max_per_session: None,
-        gap: Default::default(),
-        sessions: Default::default(),
-        expires: None,
-        severity: None,
-        about: About::default(),
-    }
+    Rule { name: price.into(), price: p(price), terms: Arc::new(Terms::plain(InstrumentId(0))) }
 }
 
 fn setup(rules: Vec<Rule>) -> Setup {

@@ -40,8 +40,7 @@ fn any_rule() -> impl Strategy<Value = Rule> {
     (numbers, confirm(), prop::option::of(1u64..10), any::<(bool, bool)>(), prop::option::of(1u32..3))
         .prop_map(
             |((margin, approach, rearm, grace, cooldown), confirm, within, (up, strict), max_per_session)| {
-                Rule {
-                    margin: Distance::Ticks(margin),
+                with!(rule("2500"), margin: Distance::Ticks(margin),
                     approach: approach.map(Distance::Ticks),
                     rearm: Distance::Ticks(rearm),
                     grace: secs(grace),
@@ -50,9 +49,7 @@ fn any_rule() -> impl Strategy<Value = Rule> {
                     confirm_within: within.map(secs),
                     side: if up { Side::Resistance } else { Side::Support },
                     strict,
-                    max_per_session,
-                    ..rule("2500")
-                }
+                    max_per_session)
             },
         )
 }
@@ -162,7 +159,8 @@ proptest! {
     fn cut_and_restored_at_any_input_nothing_changes(rule in any_rule(), acts in acts(), cut in any::<prop::sample::Index>()) {
         // Whatever was seen before the cut is sent again after it; holds must be watched through, so a rule
         // without one is compared.
-        let rule = Rule { confirm: rule.confirm.into_iter().filter(|c| matches!(c, Confirm::Volume(1) | Confirm::Prints { count: 1, .. })).collect(), ..rule };
+        let confirm = rule.confirm.iter().copied().filter(|c| matches!(c, Confirm::Volume(1) | Confirm::Prints { count: 1, .. })).collect();
+        let rule = with!(rule, confirm);
         let inputs: Vec<Input> = inputs(&acts).into_iter().filter(|input| seen(&rule, input).is_some()).collect();
         prop_assume!(!inputs.is_empty());
         let whole = play(&mut Engine::new(setup(vec![rule.clone()])), &inputs);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::rule::Confirm;
 use crate::engine::saved::{SavedBook, SavedLevel};
+use crate::event::About;
 
 /// What a store would hold.
 #[derive(Default)]
@@ -76,7 +77,7 @@ fn a_break_while_the_process_was_away_is_a_gap_break() {
 
 #[test]
 fn a_cooldown_survives_a_restart() {
-    let rules = || setup(vec![Rule { cooldown: secs(60), ..rule("2500") }]);
+    let rules = || setup(vec![with!(rule("2500"), cooldown: secs(60))]);
     let mut kept = Kept::default();
     run(&mut Engine::new(rules()), &mut kept, &ticks(&[("2499", 0), ("2500", 100), ("2490", 200)]));
     let mut engine = kept.reopen(rules(), t(30_000));
@@ -91,7 +92,7 @@ fn only_the_text_of_a_rule_may_change_without_the_level_beginning_anew() {
     let mut kept = Kept::default();
     run(&mut Engine::new(setup(vec![rule("2500")])), &mut kept, &ticks(&[("2499", 0), ("2500", 100)]));
     let about = About { note: Some("new words".into()), ..About::default() };
-    let mut engine = kept.reopen(setup(vec![Rule { about, cooldown: secs(1), ..rule("2500") }]), t(200));
+    let mut engine = kept.reopen(setup(vec![with!(rule("2500"), about, cooldown: secs(1))]), t(200));
     assert!(run(&mut engine, &mut Kept::default(), &ticks(&[("2500.1", 200), ("2500.2", 300)])).is_empty());
     let moved = Rule { price: p("2500.2"), ..rule("2500") };
     let mut engine = kept.reopen(setup(vec![moved]), t(200));
@@ -118,7 +119,7 @@ fn a_position_from_a_wrong_clock_is_forgotten() {
 
 #[test]
 fn a_pending_confirmation_survives_but_its_time_was_not_watched() {
-    let rules = || setup(vec![Rule { confirm: vec![Confirm::Hold(secs(5))], ..rule("2500") }]);
+    let rules = || setup(vec![with!(rule("2500"), confirm: vec![Confirm::Hold(secs(5))])]);
     let mut kept = Kept::default();
     run(&mut Engine::new(rules()), &mut kept, &ticks(&[("2499", 0), ("2500", 100)]));
     let mut engine = kept.reopen(rules(), t(60_000));
