@@ -9,7 +9,7 @@ use crate::cli::output::{complain, print, print_json, table};
 use crate::cli::{CliError, Exit, load};
 use crate::config::Config;
 use crate::engine::rule::Rule;
-use crate::engine::{Engine, Limits, Setup, Step};
+use crate::engine::{Engine, Limits, Rolls, Setup, Step};
 use crate::event::{Event, Kind};
 use crate::market::bar::Bar;
 use crate::market::bar_text::{self, BarRow, Parsed};
@@ -189,10 +189,12 @@ fn engine(config: &Config, rules: Vec<Rule>) -> Engine {
     Engine::new(Setup {
         instruments: config.instruments.clone(),
         guards: config.guards.clone(),
+        basis: BTreeMap::new(),
         rules,
         feeds: Vec::new(),
         limits: Limits::default(),
         rehearsal: false,
+        rolls: Rolls::ByData,
     })
 }
 

@@ -1,5 +1,7 @@
 //! From a checked configuration and its secrets to what a run needs.
 
+use std::collections::BTreeMap;
+
 use crate::config::Config;
 use crate::config::feed::FeedConfig;
 use crate::config::secret::SecretSource;
@@ -8,7 +10,7 @@ use crate::daemon::clock::Clock;
 use crate::daemon::ingest::{FeedDriver, Perishable, Subscribed};
 use crate::daemon::pulse::Pulse;
 use crate::daemon::start::Plan;
-use crate::engine::{self, FeedSetup, Setup};
+use crate::engine::{self, FeedSetup, Rolls, Setup};
 use crate::feed::json::Json;
 use crate::feed::json::spec::Spec;
 use crate::feed::session::{self, Session};
@@ -49,10 +51,12 @@ pub fn setup(config: &Config, clock: &Clock) -> Setup {
     Setup {
         instruments: config.instruments.clone(),
         guards: config.guards.clone(),
+        basis: BTreeMap::new(),
         rules: config.levels.clone(),
         feeds: feeds.collect(),
         limits: engine_limits(clock),
         rehearsal: clock.is_rehearsal(),
+        rolls: Rolls::ByPolicy,
     }
 }
 

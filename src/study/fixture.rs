@@ -84,10 +84,12 @@ pub(super) fn replayed(rules: Vec<Rule>, bars: &[Bar]) -> Vec<Event> {
     let setup = Setup {
         instruments: vec![rty()],
         guards: BTreeMap::new(),
+        basis: BTreeMap::new(),
         rules,
         feeds: vec![FeedSetup { name: "test".into(), instruments: vec![InstrumentId(0)] }],
         limits: Limits::default(),
         rehearsal: false,
+        rolls: crate::engine::Rolls::ByData,
     };
     let mut replay = Replay { engine: Engine::new(setup), instrument: InstrumentId(0) };
     let mut step = Step::default();
