@@ -162,8 +162,12 @@ fn change(section: &Section<'_>, instrument: &mut Instrument, near_year: i16) {
 
 fn roll(section: &Section<'_>, root: Root, near_year: i16) -> Option<RollPolicy> {
     if section.get("roll")?.is_str() {
-        let words = &[("cme_monday", RollPolicy::CmeMonday), ("cme_thursday", RollPolicy::CmeThursday)];
-        return section.read("roll", value::choice(words, &["volume"]));
+        const WORDS: &[(&str, RollPolicy)] = &[
+            ("cme_monday", RollPolicy::CmeMonday),
+            ("cme_thursday", RollPolicy::CmeThursday),
+            ("volume", RollPolicy::Volume),
+        ];
+        return section.read("roll", value::choice(WORDS, &[]));
     }
     let given = section.section("roll", &ROLL)?;
     let days = given.read("days_before_expiry", value::whole(0..=400)).map(RollPolicy::DaysBeforeExpiry);

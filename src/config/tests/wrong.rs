@@ -105,7 +105,7 @@ fn what_does_not_exist_yet_is_said_to_be_missing() {
     test.toml: level "2500": confirm #2: quote is not available in this version; available: prints (with size), hold, volume
     "#);
     assert_snapshot!(level("fail = { by = \"bar\" }"), @r#"test.toml: level "2500": fail.by: "bar" is not available in this version; available: trade"#);
-    assert_snapshot!(wrong("[instrument.RTY]\nroll = \"volume\"\n"), @r#"test.toml: instrument.RTY.roll: "volume" is not available in this version; available: cme_monday, cme_thursday"#);
+    assert_snapshot!(wrong("[instrument.RTY]\nroll = \"volumes\"\n"), @r#"test.toml: instrument.RTY.roll: "volumes" is not allowed; did you mean "volume"?"#);
     assert_snapshot!(webhook("url = \"https://example.com/\"\nsecret = { env = \"X\" }\nformat = \"discord\""), @r#"test.toml: channel "ops": format: "discord" is not available in this version; available: standard"#);
 }
 
