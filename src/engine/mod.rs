@@ -5,6 +5,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
+pub mod basis;
 pub mod book;
 pub mod confirm;
 pub mod derive;

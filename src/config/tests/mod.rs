@@ -250,7 +250,7 @@ fn a_mistake_in_an_included_file_names_that_file() {
     insta::assert_snapshot!(error, @r#"
     DIR/levels/a.toml: unknown key "storage"; known: level
     DIR/levels/a.toml: level "2500": name: another level has this name already
-    DIR/levels/a.toml: level "2500": margin: 2 is not a distance like "2 ticks", "10 points" or "0.4 %"
+    DIR/levels/a.toml: level "2500": margin: 2 is not a distance like "2 ticks", "10 points", "0.4 %" or "0.25 atr"
     "#);
     write(&file, "include = [\"levels/none.toml\"]");
     let error = Config::load(Some(&file), &BTreeMap::new(), YEAR).unwrap_err().to_string();
