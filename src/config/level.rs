@@ -52,9 +52,9 @@ pub(super) fn rules(level: &Section<'_>, facts: &Facts<'_>) -> Vec<Rule> {
     let instrument = level.require("instrument", "like \"RTY\"", |v| facts.instruments.find(v));
     let origin = origin(level);
     let Some(instrument) = instrument else { return Vec::new() };
+    let side = level.read("side", value::choice(SIDES, &[]));
     let plain = terms(level, facts, instrument);
     let (Some(name), Some((price, lines))) = (name, origin) else { return Vec::new() };
-    let side = level.read("side", value::choice(SIDES, &[]));
     let mut rules = Vec::with_capacity(lines.len());
     for line in lines {
         let name: Box<str> = match line.suffix {
@@ -72,8 +72,8 @@ pub(super) fn rules(level: &Section<'_>, facts: &Facts<'_>) -> Vec<Rule> {
 /// The terms of a level whose price is known elsewhere: one, or two halves.
 pub(super) fn priced_terms(level: &Section<'_>, facts: &Facts<'_>) -> Option<Vec<Arc<Terms>>> {
     let instrument = level.require("instrument", "like \"RTY\"", |v| facts.instruments.find(v))?;
-    let terms = terms(level, facts, instrument);
     let side = level.read("side", value::choice(SIDES, &[])).unwrap_or(Nature::Resistance);
+    let terms = terms(level, facts, instrument);
     Some(sided(terms, side).into_iter().map(Arc::new).collect())
 }
 

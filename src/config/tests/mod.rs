@@ -14,8 +14,11 @@ use crate::engine::rule::Confirm;
 use crate::event::Side;
 use crate::market::price::{Distance, Price};
 
+mod level;
 mod secrets;
+mod table;
 mod wrong;
+mod wrong_level;
 
 const YEAR: i16 = 2026;
 
@@ -176,7 +179,7 @@ fn the_examples_of_the_documentation_load() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 2);
+    assert_eq!(examples, 3);
 }
 
 #[test]
