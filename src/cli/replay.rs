@@ -190,7 +190,7 @@ fn engine(config: &Config, id: InstrumentId, rules: Vec<Rule>) -> Engine {
     Engine::new(Setup {
         instruments: config.instruments.clone(),
         guards: config.guards.clone(),
-        basis: BTreeMap::new(),
+        basis: config.basis.clone(),
         rules,
         feeds: vec![FeedSetup { name: "recording".to_owned(), instruments: vec![id] }],
         limits: Limits::default(),

@@ -46,6 +46,11 @@ impl Instruments {
         instruments
     }
 
+    /// Those of a configuration that has been loaded.
+    pub(super) fn of(list: &[Instrument]) -> Self {
+        Self { list: list.to_vec(), ..Self::default() }
+    }
+
     /// The instrument that a value names.
     pub(super) fn find(&self, value: &Value) -> Result<InstrumentId, Refusal> {
         self.find_name(value::text(value)?)
@@ -106,7 +111,7 @@ fn configured(
         }
     };
     let section = file.inner(table, &INSTRUMENT, format!("{place}."));
-    let guard = section.read("guard", value::positive_distance);
+    let guard = section.read("guard", value::fixed_distance);
     let mut instrument = match Instrument::builtin(name) {
         Some(instrument) => instrument,
         None => {

@@ -1,6 +1,5 @@
 //! From a checked configuration and its secrets to what a run needs.
 
-use std::collections::BTreeMap;
 
 use crate::config::Config;
 use crate::config::feed::FeedConfig;
@@ -51,7 +50,7 @@ pub fn setup(config: &Config, clock: &Clock) -> Setup {
     Setup {
         instruments: config.instruments.clone(),
         guards: config.guards.clone(),
-        basis: BTreeMap::new(),
+        basis: config.basis.clone(),
         rules: config.levels.clone(),
         feeds: feeds.collect(),
         limits: engine_limits(clock),
