@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use breakwatch::engine::rule::{Follow, PriceFrom, Rule, Terms};
-use breakwatch::engine::{Engine, FeedSetup, Input, Limits, Setup, Step};
+use breakwatch::engine::{Engine, FeedSetup, Input, Limits, Rolls, Setup, Step};
 use breakwatch::event::{Event, Kind, Reason, Side};
 use breakwatch::market::bar::Bar;
 use breakwatch::market::bar_text::BarRow;
@@ -53,10 +53,12 @@ fn engine(root: &str, rules: Vec<Rule>) -> Engine {
     Engine::new(Setup {
         instruments: vec![Instrument::builtin(root).unwrap()],
         guards: BTreeMap::new(),
+        basis: BTreeMap::new(),
         rules,
         feeds: vec![FeedSetup { name: "recording".into(), instruments: vec![ID] }],
         limits: Limits::default(),
         rehearsal: false,
+        rolls: Rolls::ByData,
     })
 }
 
