@@ -67,11 +67,33 @@ fn a_row_with_both_sides_is_two_halves() {
 
 #[test]
 fn what_is_wrong_in_a_table_is_told_with_its_line() {
-    assert_snapshot!(wrong("name,instrument,price,margn,confirm,name\n"), @"");
-    assert_snapshot!(wrong("name\n"), @"");
-    assert_snapshot!(wrong(""), @"");
-    assert_snapshot!(wrong("name,instrument,price,margin\n,RTY,1,\nb,RTX,2,\nc,RTY,x,2 tiks\nd,RTY,1\ne,,1,\n"), @"");
-    assert_snapshot!(wrong("name,instrument,price,strict\na,RTY,1,\nb,RTY,2,\na,RTY,3,maybe\na,RTY,4,\n"), @"");
+    assert_snapshot!(wrong("name,instrument,price,margn,confirm,name\n"), @r#"
+    l.csv:1: unknown column "margn"; did you mean "margin"?
+    l.csv:1: confirm cannot be a column: it is not one plain value; write a [[level]] for it
+    l.csv:1: column "name" stands there twice
+    "#);
+    assert_snapshot!(wrong("name\n"), @r#"
+    l.csv:1: there is no column instrument; a table of levels has name, instrument and price
+    l.csv:1: there is no column price; a table of levels has name, instrument and price
+    "#);
+    assert_snapshot!(wrong(""), @r#"
+    l.csv:1: there is no column name; a table of levels has name, instrument and price
+    l.csv:1: there is no column instrument; a table of levels has name, instrument and price
+    l.csv:1: there is no column price; a table of levels has name, instrument and price
+    "#);
+    assert_snapshot!(wrong("name,instrument,price,margin\n,RTY,1,\nb,RTX,2,\nc,RTY,x,2 tiks\nd,RTY,1\ne,,1,\n"), @r#"
+    l.csv:2: level: name: is empty
+    l.csv:3: level "b": instrument: unknown instrument "RTX"; did you mean "RTY"? (built in: RTY, M2K, ES, MES, NQ, MNQ, YM, MYM; any other needs a table [instrument.X] with its tick)
+    l.csv:4: level "c": margin: "2 tiks" is not a distance like "2 ticks", "10 points", "0.4 %" or "0.25 atr"
+    l.csv:4: level "c": price: "x" is not a decimal number; a price is written 2500, 2442.74 or "2442.74"
+    l.csv:5: has 3 cells, but the header has 4
+    l.csv:6: level "e": instrument: is missing; like "RTY"
+    "#);
+    assert_snapshot!(wrong("name,instrument,price,strict\na,RTY,1,\nb,RTY,2,\na,RTY,3,maybe\na,RTY,4,\n"), @r#"
+    l.csv:4: level "a": strict: "maybe" is neither true nor false
+    l.csv:4: level "a": name: another level has this name already
+    l.csv:5: level "a": name: another level has this name already
+    "#);
 }
 
 #[test]
@@ -95,9 +117,12 @@ fn a_table_is_included_beside_other_files() {
     let names: Vec<&str> = config.levels.iter().map(|level| &*level.name).collect();
     assert_eq!(names, ["2500", "b", "x", "y"]);
     assert_eq!(config.instruments[config.levels[2].instrument.index()].root.as_str(), "ES");
-    write(&dir.path().join("levels/c.csv"), "name,instrument,price\n\nx,ES,6000\n2500,RTY,1\n");
+    write(&dir.path().join("levels/c.csv"), "name,instrument,price\nx,ES,6000\n2500,RTY,1\n");
     let error = load().unwrap_err().to_string().replace(&dir.path().display().to_string(), "DIR");
-    assert_snapshot!(error, @"");
+    assert_snapshot!(error, @r#"
+    DIR/levels/c.csv:2: level "x": name: another level has this name already
+    DIR/levels/c.csv:3: level "2500": name: another level has this name already
+    "#);
 }
 
 #[test]
