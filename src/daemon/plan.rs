@@ -1,6 +1,5 @@
 //! From a checked configuration and its secrets to what a run needs.
 
-
 use crate::config::Config;
 use crate::config::feed::FeedConfig;
 use crate::config::secret::SecretSource;

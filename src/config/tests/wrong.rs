@@ -92,7 +92,7 @@ fn a_mistake_has_a_kind() {
         Err(ConfigError::Invalid { problems, .. }) => problems.iter().map(|p| p.kind).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(kinds("[instrument.RTY]\nroll = \"volume\"\n"), [ProblemKind::NotAvailable]);
+    assert_eq!(kinds("[instrument.RTY]\nroll = \"volum\"\n"), [ProblemKind::Invalid]);
     assert_eq!(kinds("[htp]\n"), [ProblemKind::UnknownKey]);
     assert_eq!(kinds("["), [ProblemKind::Syntax]);
     assert_eq!(kinds("[instrument.GC]\n"), [ProblemKind::Missing]);

@@ -61,7 +61,11 @@ fn two_bars_in_a_row_may_dip_between_their_closes() {
     clock(&mut world, min(10));
     story(&mut world, &[(min(11), "2501")]);
     clock(&mut world, min(15));
-    assert_eq!(world.steps(), ["crossed", "crossed"], "the second bar closed behind, and counting began anew");
+    assert_eq!(
+        world.steps(),
+        ["crossed", "crossed"],
+        "the second bar closed behind, and counting began anew"
+    );
 }
 
 #[test]
@@ -85,7 +89,8 @@ fn the_settlement_decides_even_when_the_last_trade_lies_behind() {
     let settlement = || with!(rule("2500"), confirm: vec![Confirm::SessionClose(Official::Settlement)]);
     let mut world = World::new(vec![settlement()]);
     story(&mut world, &[(0, "2499.9"), (min(1), "2500")]);
-    let size = |price: &str, size, ms| Tick { update: Update::Trade { price: p(price), size }, ..trade("1", ms) };
+    let size =
+        |price: &str, size, ms| Tick { update: Update::Trade { price: p(price), size }, ..trade("1", ms) };
     world.tick(size("2500.4", 9, end - 20_000)).tick(size("2499.9", 1, end - 1));
     clock(&mut world, end);
     let broken = world.only(Kind::LevelBroken);
@@ -233,7 +238,10 @@ fn gates_keep_a_crossing_untold() {
         (with!(rule("2500"), days: friday), false),
         (with!(rule("2500"), between: between(nine, time(9, 1, 0, 0), None)), true),
         (with!(rule("2500"), between: between(time(8, 0, 0, 0), nine, None)), false),
-        (with!(rule("2500"), between: between(time(10, 0, 0, 0), time(10, 1, 0, 0), Some("America/New_York"))), true),
+        (
+            with!(rule("2500"), between: between(time(10, 0, 0, 0), time(10, 1, 0, 0), Some("America/New_York"))),
+            true,
+        ),
         (with!(rule("2500"), between: between(time(23, 0, 0, 0), time(9, 30, 0, 0), None)), true),
         (with!(rule("2500"), starts: Some(t(0))), true),
         (with!(rule("2500"), starts: Some(t(60_000))), false),
@@ -282,7 +290,8 @@ fn a_break_can_depend_on_another_instrument() {
 #[test]
 fn relative_strength_is_the_difference_of_returns() {
     // RTY 2475 -> 2500 is +1.0101 %, ES 6000 -> 6030 is +0.5 %.
-    let strength = |by: &str| Strength { of: InstrumentId(0), than: InstrumentId(1), by: p(by), over: secs(600) };
+    let strength =
+        |by: &str| Strength { of: InstrumentId(0), than: InstrumentId(1), by: p(by), over: secs(600) };
     for (by, told) in [("0.5101", true), ("0.5102", false)] {
         let mut world = with_es(with!(rule("2500"), when: vec![When::Stronger(strength(by))]));
         world.tick(trade("2475", 0)).tick(es("6000", 0)).tick(trade("2480", min(1))).tick(es("6010", min(1)));
@@ -294,11 +303,10 @@ fn relative_strength_is_the_difference_of_returns() {
 
 #[test]
 fn a_touch_that_only_the_days_high_shows_is_told_as_that() {
-    let range = |high: &str, ms| Tick {
-        update: Update::Range { high: Some(p(high)), low: None },
-        ..trade("1", ms)
-    };
-    let mut world = World::new(vec![rule("2500"), with!(rule("2501"), confirm: vec![Confirm::Hold(secs(1))])]);
+    let range =
+        |high: &str, ms| Tick { update: Update::Range { high: Some(p(high)), low: None }, ..trade("1", ms) };
+    let mut world =
+        World::new(vec![rule("2500"), with!(rule("2501"), confirm: vec![Confirm::Hold(secs(1))])]);
     world.tick(range("2600", 0));
     world.trades(&["2499"]).tick(range("2499.8", 150)).tick(range("2501.2", 200));
     let broken = world.only(Kind::LevelBroken);

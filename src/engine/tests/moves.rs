@@ -209,7 +209,10 @@ fn a_pinned_contract_ends_with_a_clear_word() {
     world.tick(at(trade("2480", 0), "2024-12-20T14:29:00Z", Z4));
     world.give(&Input::Clock("2024-12-20T14:30:01Z".parse().unwrap()));
     let end = world.only(Kind::LevelSuspended);
-    assert_eq!((end.reason, end.occurred_at.to_string()), (Reason::ContractExpired, "2024-12-20T14:30:00.000Z".into()));
+    assert_eq!(
+        (end.reason, end.occurred_at.to_string()),
+        (Reason::ContractExpired, "2024-12-20T14:30:00.000Z".into())
+    );
 }
 
 fn in_index(price: &str, basis: Basis) -> World {
