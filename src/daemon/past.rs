@@ -94,7 +94,9 @@ fn add_front(past: &mut Past, chain: Past, instrument: &Instrument, month: Contr
     past.minutes = minutes.into_values().collect();
 }
 
-fn noon(date: i32, calendar: &Calendar) -> Timestamp {
+/// The middle of a trade date (yyyymmdd), by the venue's clock.
+#[must_use]
+pub fn noon(date: i32, calendar: &Calendar) -> Timestamp {
     let part = |n: i32| i8::try_from(n).unwrap_or(1);
     let date = jiff::civil::Date::new(
         i16::try_from(date / 10_000).unwrap_or(1970),

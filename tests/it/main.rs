@@ -16,6 +16,7 @@ mod commands;
 mod configuration;
 mod faults;
 mod market_data;
+mod records;
 mod rehearsal;
 mod replay;
 mod situations;
