@@ -26,6 +26,7 @@ use crate::feed::json::{Json, Wire};
 use crate::feed::protocol::{Frame, Protocol};
 use crate::feed::session::{Failure, Input, Moment, Note, Now, Output, Session};
 use crate::market::instrument::Instrument;
+use crate::market::symbol::ContractMonth;
 use crate::market::tick::{FeedId, Item, Link, LinkState, Loss};
 use crate::time::Timestamp;
 
@@ -62,10 +63,21 @@ pub struct Subscribed {
 }
 
 impl Subscribed {
-    /// What is asked of the venue at this time.
-    fn wire(&self, at: Timestamp) -> Wire {
-        let front = self.instrument.front(at);
-        let contract = self.subscription.contract.or(front);
+    /// What is asked of the venue at this time: the month in force, and near its end the next one too, so that the
+    /// spread between the two is measured before the roll. A feed whose messages name no symbol can carry only one.
+    fn wires(&self, at: Timestamp, tells_apart: bool) -> Vec<Wire> {
+        let front = self.subscription.contract.or(self.instrument.front(at));
+        let mut wires = vec![self.wire(front)];
+        if let Some((roll, next)) = self.next_roll(at).filter(|(roll, _)| tells_apart && sight(*roll) <= at) {
+            let wire = self.wire(Some(next));
+            if roll > at && wires.iter().all(|other| other.symbol != wire.symbol) {
+                wires.push(wire);
+            }
+        }
+        wires
+    }
+
+    fn wire(&self, contract: Option<ContractMonth>) -> Wire {
         let name = contract.map_or_else(
             || self.instrument.root.as_str().to_owned(),
             |month| self.instrument.symbol(month).to_string(),
@@ -74,14 +86,21 @@ impl Subscribed {
         Wire { instrument: self.subscription.instrument, contract, symbol }
     }
 
-    /// When the answer of `wire` changes.
-    fn rolls_at(&self, at: Timestamp) -> Option<Timestamp> {
-        if self.subscription.contract.is_some() {
-            None
-        } else {
-            self.instrument.next_roll(at).map(|(at, _)| at)
-        }
+    fn next_roll(&self, at: Timestamp) -> Option<(Timestamp, ContractMonth)> {
+        if self.subscription.contract.is_some() { None } else { self.instrument.next_roll(at) }
     }
+
+    /// When the answer of `wires` changes.
+    fn rolls_at(&self, at: Timestamp) -> Option<Timestamp> {
+        let (roll, _) = self.next_roll(at)?;
+        Some(if at < sight(roll) { sight(roll) } else { roll })
+    }
+}
+
+/// The next month comes into sight four days before the roll, half an hour before that day's session.
+fn sight(roll: Timestamp) -> Timestamp {
+    const AHEAD: Duration = Duration::from_secs(4 * 86_400 + 30 * 60);
+    roll.saturating_sub(AHEAD)
 }
 
 /// A secret that is asked for again.
@@ -108,6 +127,8 @@ pub struct FeedDriver {
     pub session: Session<Json>,
     /// What is asked of it.
     pub subscribed: Vec<Subscribed>,
+    /// Its messages name the symbol.
+    pub tells_apart: bool,
     /// Further roots to trust, PEM.
     pub extra_roots: Option<Vec<u8>>,
     /// Secrets that a program prints and that grow old, by name.
@@ -278,12 +299,12 @@ impl Ingest {
         self.give(Input::Market { open }, outputs);
     }
 
-    /// At a roll other symbols are asked for: on a new connection, so that nothing of the old month is left.
+    /// At a roll, and when the next month comes into sight, other symbols are asked for: on a new connection, so that nothing of the old month is left.
     fn roll(&mut self, outputs: &mut Vec<Output>) {
         let now = self.driver.clock.now();
         if self.socket.is_some() && self.rolls_at.is_some_and(|at| at <= now) {
             outputs.push(Output::Close);
-            self.give(Input::Closed("the contract rolls"), outputs);
+            self.give(Input::Closed("other contracts are asked for"), outputs);
         }
     }
 
@@ -337,7 +358,8 @@ impl Ingest {
         let now = self.driver.clock.now();
         let subscribed = &self.driver.subscribed;
         self.rolls_at = subscribed.iter().filter_map(|subscribed| subscribed.rolls_at(now)).min();
-        let wires = subscribed.iter().map(|subscribed| subscribed.wire(now)).collect();
+        let tells_apart = self.driver.tells_apart;
+        let wires = subscribed.iter().flat_map(|subscribed| subscribed.wires(now, tells_apart)).collect();
         self.driver.session.protocol().set_wires(wires);
         let request = self.driver.session.protocol().request();
         let wall = self.driver.clock.wall();

@@ -104,6 +104,7 @@ fn driver(
         id,
         session: Session::new(id, protocol, limits),
         subscribed: subscribed.collect(),
+        tells_apart: feed.spec.trade.symbol.is_some(),
         extra_roots: secrets.extra_roots,
         perishable: perishable(feed, clock),
         connect_within: limits.connect,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::feed::drops::{Drop, Drops};
 use crate::market::price::Price;
+use crate::market::symbol::ContractMonth;
 use crate::market::tick::{InstrumentId, Tick, Update};
 use crate::time::Timestamp;
 
@@ -16,7 +17,7 @@ const EARLIEST: Timestamp = Timestamp::from_nanos(946_684_800_000_000_000);
 /// Numbers this far back may still come late; a lower one means that the numbering began anew.
 const WINDOW: u64 = 256;
 
-/// What was last seen of one instrument.
+/// What was last seen of one contract.
 #[derive(Clone, Debug, Default)]
 struct Last {
     sequence: Option<u64>,
@@ -29,7 +30,7 @@ struct Last {
 /// Watches the trades of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Continuity {
-    last: BTreeMap<InstrumentId, Last>,
+    last: BTreeMap<(InstrumentId, Option<ContractMonth>), Last>,
 }
 
 impl Continuity {
@@ -42,7 +43,7 @@ impl Continuity {
             drops.count(Drop::BadTime);
         }
         let Update::Trade { price, size } = tick.update else { return true };
-        let last = self.last.entry(tick.instrument).or_default();
+        let last = self.last.entry((tick.instrument, tick.contract)).or_default();
         let new = match (tick.sequence, last.sequence) {
             (Some(sequence), Some(before)) => last.admit_number(sequence, before, tick.exchange_at, drops),
             (Some(_), None) => true,

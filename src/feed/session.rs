@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use crate::feed::backoff;
 use crate::feed::continuity::Continuity;
 use crate::feed::protocol::{Frame, Protocol, Reply, Verdict};
+use crate::market::symbol::ContractMonth;
 use crate::market::tick::{FeedId, InstrumentId, Item, Link, LinkState, Loss, Quality, Tick, Update};
 use crate::time::Timestamp;
 
@@ -169,7 +170,7 @@ pub struct Session<P> {
     kicks: u32,
     continuity: Continuity,
     subscribed_at: Timestamp,
-    seen: BTreeSet<InstrumentId>,
+    seen: BTreeSet<(InstrumentId, Option<ContractMonth>)>,
 }
 
 impl<P: Protocol> Session<P> {
@@ -415,7 +416,10 @@ impl<P: Protocol> Session<P> {
             return;
         }
         if let Update::Trade { .. } = tick.update {
-            if self.seen.insert(tick.instrument) && tick.quality == Quality::Live && self.is_snapshot(&tick) {
+            if self.seen.insert((tick.instrument, tick.contract))
+                && tick.quality == Quality::Live
+                && self.is_snapshot(&tick)
+            {
                 tick.quality = Quality::Snapshot;
             }
             self.printed(&tick, now);

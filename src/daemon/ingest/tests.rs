@@ -180,6 +180,7 @@ impl Setup {
             id: FeedId(7),
             session: Session::new(FeedId(7), Json::new(self.spec, Vec::new(), secrets), self.limits),
             subscribed: vec![Subscribed { subscription, instrument: Instrument::builtin("RTY").unwrap() }],
+            tells_apart: true,
             perishable: Vec::new(),
             extra_roots: self.extra_roots,
             connect_within: self.limits.connect,

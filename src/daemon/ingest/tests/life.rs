@@ -125,7 +125,7 @@ async fn a_busy_feed_rolls_too() {
     hear(&mut new).await;
     say(&mut new, r#"{"is":"welcome"}"#).await;
     assert_eq!(hear(&mut new).await, r#"{"sub":"RTYH5"}"#);
-    assert_eq!(feed.down().await, (Loss::Disconnected, "the contract rolls".to_owned()));
+    assert_eq!(feed.down().await, (Loss::Disconnected, "other contracts are asked for".to_owned()));
 }
 
 #[tokio::test]
@@ -152,4 +152,23 @@ async fn a_stop_ends_the_wait_for_the_next_try() {
     venue.answer("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await;
     assert_eq!(feed.down().await.0, Loss::Refused);
     feed.ends().await;
+}
+
+#[test]
+fn the_next_month_comes_into_sight_before_the_roll_where_messages_name_their_symbol() {
+    let subscription =
+        FeedInstrument { instrument: InstrumentId(0), symbol: template("${contract}"), contract: None };
+    let subscribed = Subscribed { subscription, instrument: Instrument::builtin("RTY").unwrap() };
+    let symbols = |at: &str, tells_apart| -> Vec<String> {
+        let wires = subscribed.wires(at.parse().unwrap(), tells_apart);
+        wires.into_iter().map(|wire| wire.symbol).collect()
+    };
+    // RTYZ4 rolls on Sunday, 15 December 2024, at 17:00 Chicago.
+    assert_eq!(symbols("2024-12-11T22:29:59Z", true), ["RTYZ4"]);
+    assert_eq!(symbols("2024-12-11T22:30:00Z", true), ["RTYZ4", "RTYH5"]);
+    assert_eq!(symbols("2024-12-11T22:30:00Z", false), ["RTYZ4"]);
+    assert_eq!(symbols("2024-12-15T23:00:00Z", true), ["RTYH5"]);
+    let changes = subscribed.rolls_at("2024-12-01T00:00:00Z".parse().unwrap()).unwrap();
+    assert_eq!(changes.to_string(), "2024-12-11T22:30:00.000Z");
+    assert_eq!(subscribed.rolls_at(changes).unwrap().to_string(), "2024-12-15T23:00:00.000Z");
 }
