@@ -6,7 +6,7 @@ use super::restart::Kept;
 use super::*;
 use crate::engine::level::Level;
 use crate::engine::marks::{Grid, Marks};
-use crate::engine::rule::Confirm;
+use crate::engine::rule::{Confirm, Fail, FailBy, GapPolicy, Reject};
 
 /// A step of a random story: a price in ticks around 2500, and how long after the one before.
 #[derive(Clone, Debug)]
@@ -14,12 +14,15 @@ enum Act {
     Trade { ticks: i64, size: u32, after_ms: i64 },
     Wait { ms: i64 },
     Outage { ms: i64 },
+    Quote { ticks: i64, width: i64, after_ms: i64 },
 }
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         12 => (-30i64..30, 1u32..4, 0i64..3_000).prop_map(|(ticks, size, after_ms)| Act::Trade { ticks, size, after_ms }),
         2 => (1i64..20_000).prop_map(|ms| Act::Wait { ms }),
+        1 => (20_000i64..400_000).prop_map(|ms| Act::Wait { ms }),
+        2 => (-30i64..30, -2i64..4, 0i64..3_000).prop_map(|(ticks, width, after_ms)| Act::Quote { ticks, width, after_ms }),
         1 => (1i64..20_000).prop_map(|ms| Act::Outage { ms }),
     ]
 }
@@ -33,18 +36,36 @@ fn confirm() -> impl Strategy<Value = Vec<Confirm>> {
         (1u32..4, prop::option::of(1u64..8)).prop_map(|(count, size)| Confirm::Prints { count, size }),
         (1u64..6).prop_map(|s| Confirm::Hold(secs(s))),
         (1u64..8).prop_map(Confirm::Volume),
+        (1u64..4, 1u32..3).prop_map(|(minutes, bars)| Confirm::BarClose { length: secs(60 * minutes), bars }),
+        (1u64..6).prop_map(|s| Confirm::Quote(secs(s))),
     ];
     prop::collection::vec(one, 0..3)
 }
 
 fn any_rule() -> impl Strategy<Value = Rule> {
     let numbers = (0u32..4, prop::option::of(1u32..15), 0u32..20, 0u64..8, 0u64..20);
-    (numbers, confirm(), prop::option::of(1u64..10), any::<(bool, bool)>(), prop::option::of(1u32..3))
+    let gap = prop_oneof![Just(GapPolicy::Fire), Just(GapPolicy::WaitBar), Just(GapPolicy::Ignore)];
+    let more = (gap, prop::option::of((1u32..12, 1u64..60)), any::<bool>());
+    (numbers, confirm(), prop::option::of(1u64..10), any::<(bool, bool)>(), prop::option::of(1u32..3), more)
         .prop_map(
-            |((margin, approach, rearm, grace, cooldown), confirm, within, (up, strict), max_per_session)| {
+            |(
+                (margin, approach, rearm, grace, cooldown),
+                confirm,
+                within,
+                (up, strict),
+                max_per_session,
+                (gap, reject, by_bar),
+            )| {
+                let reject =
+                    reject.map(|(ticks, s)| Reject { distance: Distance::Ticks(ticks), within: secs(s) });
+                let by = if by_bar { FailBy::Bar(secs(120)) } else { FailBy::Trade };
+                let fail = Fail { distance: Distance::Ticks(5), within: secs(1_800), by };
                 with!(rule("2500"), margin: Distance::Ticks(margin),
                     approach: approach.map(Distance::Ticks),
                     rearm: Distance::Ticks(rearm),
+                    gap,
+                    reject,
+                    fail,
                     grace: secs(grace),
                     cooldown: secs(cooldown),
                     confirm,
@@ -65,6 +86,13 @@ fn inputs(acts: &[Act]) -> Vec<Input> {
                 ms += after_ms;
                 let price = Price::from_nanos(2_500_000_000_000 + ticks * 100_000_000);
                 let update = Update::Trade { price, size: *size };
+                inputs.push(Input::Item(Item::Tick(Tick { update, ..trade("1", ms) })));
+            }
+            Act::Quote { ticks, width, after_ms } => {
+                ms += after_ms;
+                let bid = Price::from_nanos(2_500_000_000_000 + ticks * 100_000_000);
+                let ask = Price::from_nanos(bid.as_nanos() + width * 100_000_000);
+                let update = Update::Quote { bid: Some(bid), ask: Some(ask) };
                 inputs.push(Input::Item(Item::Tick(Tick { update, ..trade("1", ms) })));
             }
             Act::Wait { ms: more } => {
@@ -128,6 +156,7 @@ proptest! {
                         | Kind::LevelHeld
                         | Kind::LevelCrossed
                         | Kind::LevelApproached
+                        | Kind::LevelRejected
                         | Kind::FeedDown
                         | Kind::FeedUp
                 ), "unexpected {}", kind),
@@ -140,7 +169,7 @@ proptest! {
         let crossings = prices.windows(2).filter(|pair| !pair[0] && pair[1]).count();
         let breaks = events.iter().filter(|event| event.kind == Kind::LevelBroken).count();
         prop_assert!(breaks <= crossings, "{breaks} breaks, {crossings} crossings");
-        if rule.confirm.is_empty() && rule.cooldown.is_zero() && rule.max_per_session.is_none() && rule.grace.is_zero() {
+        if rule.confirm.is_empty() && rule.gap == GapPolicy::Fire && rule.cooldown.is_zero() && rule.max_per_session.is_none() && rule.grace.is_zero() {
             prop_assert_eq!(breaks, reference(&marks, &rule, &inputs));
         }
     }
@@ -164,7 +193,9 @@ proptest! {
         // Whatever was seen before the cut is sent again after it; holds must be watched through, so a rule
         // without one is compared.
         let confirm = rule.confirm.iter().copied().filter(|c| matches!(c, Confirm::Volume(1) | Confirm::Prints { count: 1, .. })).collect();
-        let rule = with!(rule, confirm);
+        // A restart is a time in which nobody watched: a gap, and a bar that ends in it, are another story.
+        let fail = Fail { by: FailBy::Trade, ..rule.fail };
+        let rule = with!(rule, confirm, fail, gap: GapPolicy::Fire);
         let inputs: Vec<Input> = inputs(&acts).into_iter().filter(|input| seen(&rule, input).is_some()).collect();
         prop_assume!(!inputs.is_empty());
         let whole = play(&mut Engine::new(setup(vec![rule.clone()])), &inputs);
