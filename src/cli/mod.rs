@@ -2,10 +2,12 @@
 //!
 //! Exit codes: 0 done, 1 the answer is no, 64 usage, 70 a defect, 74 input or output, 78 configuration.
 
+mod bar_file;
 pub mod check;
 pub mod deliveries;
 pub mod demo;
 pub mod events;
+pub mod import;
 mod logging;
 pub mod output;
 pub mod replay;
@@ -97,6 +99,8 @@ enum Command {
     Check(check::Args),
     /// Run the configured rules over recorded data
     Replay(replay::Args),
+    /// Take bars into the ledger, so that derived levels have a history
+    Import(import::Args),
     /// Print the history
     Events(events::Args),
     /// Print the outbox
@@ -145,6 +149,7 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Command::Demo(args) => demo::main(&args),
         Command::Check(args) => check::main(config.as_deref(), &args),
         Command::Replay(args) => replay::main(config.as_deref(), &args),
+        Command::Import(args) => import::main(config.as_deref(), &args),
         Command::Events(args) => events::main(config.as_deref(), args),
         Command::Deliveries(args) => deliveries::main(config.as_deref(), &args),
         Command::Resend(args) => deliveries::resend(config.as_deref(), &args),

@@ -3,29 +3,24 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
-
-use crate::cli::output::{complain, print, print_json, table};
+use crate::cli::bar_file::{self, Format};
+use crate::cli::output::{print, print_json, table};
 use crate::cli::{CliError, Exit, load};
 use crate::config::Config;
 use crate::engine::rule::Rule;
 use crate::engine::{Engine, FeedSetup, Limits, Rolls, Setup, Step};
 use crate::event::{Event, Kind};
 use crate::market::bar::Bar;
-use crate::market::bar_text::{self, BarRow, Parsed};
+use crate::market::bar_text::{BarRow, Parsed};
 use crate::market::instrument::Instrument;
 use crate::market::symbol::{ContractMonth, Symbol};
 use crate::market::tick::{FeedId, InstrumentId};
 use crate::study::compare::{Comparison, Setting};
+use crate::study::days;
 use crate::study::replay::Replay;
 use crate::study::report::{self, Run};
 use crate::study::sweep::Sweep;
 use crate::time::{Timestamp, parse_duration};
-
-/// A file larger than this is no list of bars.
-const FILE_MAX: u64 = 2 << 30;
-/// Faulty rows are named one by one up to here.
-const PROBLEMS_NAMED: usize = 20;
 
 /// Run the configured rules over recorded data.
 #[derive(Debug, clap::Args)]
@@ -40,6 +35,9 @@ pub struct Args {
     /// Whose data it is: a root (RTY) or one contract (RTYZ4) [default: the only instrument with levels]
     #[arg(long, value_name = "S")]
     instrument: Option<String>,
+    /// One row for each trade date: its prices are spread over the session
+    #[arg(long, conflicts_with_all = ["format", "bar"])]
+    daily: bool,
     /// The length of a bar [default: the smallest distance between two]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     bar: Option<std::time::Duration>,
@@ -49,14 +47,6 @@ pub struct Args {
     /// Print one JSON object per event; with --sweep, one object with the comparison
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Named columns; the stamp is the bar's start
-    Csv,
-    /// NinjaTrader's export; the stamp is the bar's end
-    Ninjatrader,
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {
@@ -200,45 +190,15 @@ fn engine(config: &Config, id: InstrumentId, rules: Vec<Rule>) -> Engine {
 }
 
 fn read(file: &Path, args: &Args, instrument: &Instrument) -> Result<Vec<BarRow>, CliError> {
-    let name = file.display();
-    let io = |source: std::io::Error| CliError::io(format!("cannot read {name}"), source);
-    let size = std::fs::metadata(file).map_err(io)?.len();
-    if size > FILE_MAX {
-        return Err(CliError::io(format!("cannot read {name}"), format!("{size} bytes; at most {FILE_MAX}")));
+    if !args.daily {
+        let Parsed { bars, problems } = bar_file::bars(file, args.format, instrument.tick, args.bar)?;
+        bar_file::complain_of(file, &problems);
+        return Ok(bars);
     }
-    let bytes = std::fs::read(file).map_err(io)?;
-    let bad = |source: Box<dyn std::error::Error + Send + Sync>| {
-        CliError::io(format!("{name} holds no bars"), source)
-    };
-    let text =
-        String::from_utf8(bytes).map_err(|_| bad("it is not text (compressed? unpack it first)".into()))?;
-    let format = args.format.or_else(|| bar_text::looks_like(&text).map(Format::from));
-    let Parsed { bars, problems } = match format {
-        Some(Format::Csv) => bar_text::parse_csv(&text, instrument.tick, args.bar),
-        Some(Format::Ninjatrader) => bar_text::parse_ninjatrader(&text, instrument.tick, args.bar),
-        None => {
-            return Err(bad(
-                "it is neither CSV with named columns nor a NinjaTrader export; see --format".into()
-            ));
-        }
-    }
-    .map_err(|source| bad(source.into()))?;
-    for problem in problems.iter().take(PROBLEMS_NAMED) {
-        complain(&format!("{name}:{}: {}", problem.line, problem.message));
-    }
-    if problems.len() > PROBLEMS_NAMED {
-        complain(&format!("{name}: {} more rows left out", problems.len() - PROBLEMS_NAMED));
-    }
-    Ok(bars)
-}
-
-impl From<bar_text::Format> for Format {
-    fn from(format: bar_text::Format) -> Self {
-        match format {
-            bar_text::Format::Csv => Self::Csv,
-            bar_text::Format::Ninjatrader => Self::Ninjatrader,
-        }
-    }
+    let parsed = bar_file::days(file, instrument.tick)?;
+    bar_file::complain_of(file, &parsed.problems);
+    let bars = parsed.days.iter().filter_map(|day| days::bar(day, &instrument.calendar, instrument.tick));
+    Ok(bars.map(|bar| BarRow { bar, contract: None }).collect())
 }
 
 fn text(events: &[Event], bars: usize) -> String {

@@ -31,7 +31,7 @@ pub(super) const FILE: Shape = Shape {
 /// A file that is named by `include`.
 pub(super) const INCLUDED: Shape = shape("included file", &["level"]);
 /// `[storage]`
-pub(super) const STORAGE: Shape = shape("storage", &["path", "keep_events"]);
+pub(super) const STORAGE: Shape = shape("storage", &["path", "keep_events", "keep_bars"]);
 /// `[log]`
 pub(super) const LOG: Shape = shape("log", &["filter", "format"]);
 /// `[retry]`

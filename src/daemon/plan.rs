@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::config::feed::FeedConfig;
 use crate::config::secret::SecretSource;
 use crate::config::secrets::{FeedSecrets, Secrets};
+use crate::daemon::care::Keep;
 use crate::daemon::clock::Clock;
 use crate::daemon::ingest::{FeedDriver, Perishable, Subscribed};
 use crate::daemon::pulse::Pulse;
@@ -35,7 +36,7 @@ pub fn build(config: &Config, secrets: Secrets, clock: &Clock) -> Plan {
         channels,
         schedule: config.retry.clone(),
         database: config.storage.path.clone(),
-        keep: config.storage.keep_events,
+        keep: Keep { events: config.storage.keep_events, bars: config.storage.keep_bars },
     }
 }
 

@@ -72,7 +72,7 @@ mod tests {
             [(60, "2454.55", "2454.6"), (90, "2460.45", "2460.5"), (5, "2443.72", "2443.8")]
         {
             let fair = fair(p("2442.74"), p("2.9"), days);
-            assert_eq!(fair.with_decimals(2), shown, "{days} days");
+            assert_eq!(TickSize::new(p("0.01")).unwrap().round(fair).with_decimals(2), shown, "{days} days");
             assert_eq!(tick.ceil(fair), p(threshold), "{days} days");
         }
     }

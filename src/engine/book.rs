@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::basis::Basis;
 use crate::engine::day::{Closing, DaySoFar};
-use crate::engine::derive::atr::AverageTrueRange;
+use crate::engine::derive::atr::{AverageTrueRange, PERIOD};
 use crate::engine::derive::volume::VolumeProfile;
 use crate::engine::derive::{Day, Deriver, Minute, News, Source};
 use crate::engine::guard::{Guard, Print, Verdict};
@@ -106,6 +106,10 @@ impl Closes {
             self.list.pop_front();
         }
         self.list.push_back((end, close));
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
     }
 
     /// The close of the last minute that had ended at this time; `None` before the first one.
@@ -487,6 +491,16 @@ impl Book {
         let minute = self.minute.as_ref().map(|minute| minute.bar.end());
         let derived = self.derived.iter().filter_map(|derived| derived.deriver.deadline());
         derived.chain(minute).chain(self.expires).min()
+    }
+
+    /// Everything that follows from history begins anew.
+    pub fn forget(&mut self) {
+        for derived in &mut self.derived {
+            derived.deriver = Deriver::new(&derived.source, &self.calendar);
+        }
+        self.atr = self.atr.take().map(|_| AverageTrueRange::new(PERIOD));
+        self.profile = self.profile.take().map(|_| VolumeProfile::new());
+        self.closes.clear();
     }
 
     /// What happened before: it is only taken in.

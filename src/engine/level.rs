@@ -91,18 +91,21 @@ impl Level {
                     pending.count(Print { at: scene.at, size });
                     self.while_pending(price, scene, out);
                 } else if !pending.fall_back() {
-                    self.state.latch = Latch::Armed { near: true };
+                    self.arm(seen, &marks);
                     self.remark(scene.at, Remark::FellBackUnconfirmed);
                 }
             }
             Latch::Unconfirmed => {
                 if !beyond {
-                    self.state.latch = Latch::Armed { near: true };
+                    self.arm(seen, &marks);
                 }
             }
             Latch::Spent { behind_since, .. } => {
                 let behind = seen <= marks.rearm;
                 *behind_since = if behind { Some(behind_since.unwrap_or(scene.at)) } else { None };
+                if marks.approach_again.is_some_and(|again| seen <= again) {
+                    self.state.life_mut().far = true;
+                }
                 self.try_rearm(seen, Some(price), &marks, scene, out);
             }
             Latch::Unplaced | Latch::Suspended | Latch::Expired => {}
@@ -277,6 +280,13 @@ impl Level {
         }
     }
 
+    /// The level can break. Coming near is news when price is far enough away, or was since the last break.
+    fn arm(&mut self, seen: Price, marks: &Marks) {
+        let far = self.state.life.as_ref().is_some_and(|life| life.far);
+        let near = marks.approach_again.is_some_and(|again| seen > again) && !far;
+        self.state.latch = Latch::Armed { near };
+    }
+
     /// No alert: the level waits to be armed.
     fn spend(&mut self, at: Timestamp, why: Remark) {
         self.state.latch = Latch::Spent { since: at, behind_since: None };
@@ -296,6 +306,7 @@ impl Level {
             self.cross(price, size, marks, scene, out);
         } else if !near && marks.approach.is_some_and(|a| seen >= a) {
             self.state.latch = Latch::Armed { near: true };
+            self.state.life_mut().far = false;
             let mut story = self.story(scene.at);
             out.push(story.fact(Kind::LevelApproached, Reason::WithinApproach, scene.at, Some(price)));
             self.state.life_mut().opening = Some(story);
@@ -349,7 +360,7 @@ impl Level {
         let Latch::Pending(pending) = &mut self.state.latch else { return };
         match pending.pass(&terms, beyond(last), scene, beyond) {
             Closed::Over => {
-                self.state.latch = Latch::Armed { near: true };
+                self.arm(self.mirror(last), marks);
                 self.remark(scene.at, Remark::FellBackUnconfirmed);
             }
             Closed::Waits => self.while_pending(last, scene, out),
@@ -380,6 +391,7 @@ impl Level {
         life.alerted_at = Some(scene.at);
         (life.told, life.opening) = (Some(story), None);
         (life.visit, life.rejections, life.watch) = (None, 0, watch);
+        (life.spent_by_break, life.far) = (true, false);
         self.state.latch = Latch::Spent { since: scene.at, behind_since: None };
         self.step_watch(self.mirror(price), scene);
     }
@@ -492,13 +504,16 @@ impl Level {
         if self.rearm_due(scene).is_none_or(|due| due > scene.at) {
             return;
         }
-        let near = marks.approach_again.is_some_and(|again| seen > again);
-        self.state.latch = Latch::Armed { near };
+        self.arm(seen, marks);
         if self.rule.reject.is_some() && seen >= marks.zone_bottom {
             self.state.life_mut().visit = Some(Visit::Stale);
         }
-        let told = self.state.life.as_mut().and_then(|life| life.told.as_mut());
-        match told {
+        let broke = self
+            .state
+            .life
+            .as_mut()
+            .and_then(|life| std::mem::take(&mut life.spent_by_break).then_some(life));
+        match broke.and_then(|life| life.told.as_mut()) {
             Some(story) => out.push(story.fact(Kind::LevelRearmed, Reason::Rearmed, scene.at, price)),
             None => self.remark(scene.at, Remark::ArmedQuietly),
         }
@@ -550,8 +565,15 @@ impl Level {
             Latch::Armed { near: false } => (Some(marks.approach.unwrap_or(marks.broken)), None, false),
             Latch::Armed { near: true } => (Some(marks.broken), marks.approach_again, false),
             Latch::Unconfirmed => (None, Some(marks.broken), false),
-            Latch::Spent { behind_since: None, .. } => (None, Some(marks.rearm), false),
-            Latch::Spent { behind_since: Some(_), .. } => (Some(marks.rearm.plus(EPSILON)), None, false),
+            Latch::Spent { behind_since: None, .. } => {
+                let far = life.is_some_and(|life| life.far);
+                let again = marks.approach_again.filter(|_| !far);
+                (None, again.into_iter().chain([marks.rearm]).max(), false)
+            }
+            Latch::Spent { behind_since: Some(_), .. } => {
+                let far = life.is_some_and(|life| life.far);
+                (Some(marks.rearm.plus(EPSILON)), marks.approach_again.filter(|_| !far), false)
+            }
             Latch::Unplaced | Latch::Suspended | Latch::Expired => (None, None, false),
         };
         let mut above = above;

@@ -80,6 +80,7 @@ impl Marks {
             Some(reject) => Some(level.minus(size(reject.distance)?)),
             None => None,
         };
+        let zone_top = level.plus(size(terms.retest.zone)?);
         Some(Self {
             level,
             broken,
@@ -89,8 +90,9 @@ impl Marks {
             zone_bottom: level.minus(size(terms.zone)?),
             reject,
             fail: level.minus(size(terms.fail.distance)?),
-            excursion: level.plus(size(terms.retest.excursion)?),
-            zone_top: level.plus(size(terms.retest.zone)?),
+            // Price can only return to a zone that it has left.
+            excursion: level.plus(size(terms.retest.excursion)?).max(zone_top.plus(Price::from_nanos(1))),
+            zone_top,
             hold: level.plus(size(terms.retest.hold)?),
         })
     }

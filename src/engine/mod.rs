@@ -329,6 +329,12 @@ impl Engine {
         }
     }
 
+    /// What is known of an instrument.
+    #[must_use]
+    pub fn instrument(&self, id: InstrumentId) -> Option<&Instrument> {
+        self.instruments.get(id.index())
+    }
+
     /// The name of a level.
     #[must_use]
     pub fn level_name(&self, id: LevelIndex) -> &str {

@@ -86,6 +86,7 @@ impl Engine {
         step: &mut Step,
     ) {
         let Some(book) = self.books.get_mut(id) else { return };
+        book.forget();
         for (history, is_chained) in [(own, false), (chained, true)] {
             for news in in_order(history) {
                 for derived in book.derived.iter_mut().filter(|d| d.source.chained() == is_chained) {

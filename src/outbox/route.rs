@@ -107,7 +107,7 @@ impl Router {
 
     fn routed(&self, event: &Event) -> Vec<&str> {
         if self.routes.is_empty() {
-            return if event.kind.told_by_default() { distinct(&self.all_channels) } else { Vec::new() };
+            return if is_told_by_default(event) { distinct(&self.all_channels) } else { Vec::new() };
         }
         let mut to = Vec::new();
         for route in self.routes.iter().filter(|route| route.matches(event)) {
@@ -120,11 +120,17 @@ impl Router {
     }
 }
 
+/// A level that follows an average moves all day: such moves are kept, and told only to whoever asks for them.
+fn is_told_by_default(event: &Event) -> bool {
+    let follows = event.kind == Kind::LevelMoved && event.severity == Severity::Info;
+    event.kind.told_by_default() && !follows
+}
+
 impl Route {
     fn matches(&self, event: &Event) -> bool {
         let kind = match &self.kinds {
             Some(kinds) => kinds.contains(&event.kind),
-            None => event.kind.told_by_default(),
+            None => is_told_by_default(event),
         };
         kind && self.severity.is_none_or(|wanted| wanted.holds(event.severity))
             && names(self.instruments.as_deref(), event.instrument.as_ref())
@@ -187,6 +193,14 @@ mod tests {
             };
             assert_eq!(told, expected, "{kind}");
         }
+    }
+
+    #[test]
+    fn a_level_that_follows_the_market_moves_without_a_word_unless_someone_asks() {
+        let moved = Event { severity: Severity::Info, ..sample::event(Kind::LevelMoved) };
+        assert_eq!(router(vec![]).route(&moved), [""; 0]);
+        let asked = Route { kinds: Some(vec![Kind::LevelMoved]), ..to(&["slack"]) };
+        assert_eq!(router(vec![asked]).route(&moved), ["slack"]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The few changes that a person may make beside the running daemon.
 //!
-//! SQLite lets a second process write; the lock of the daemon is not needed for a single row. Nothing else may be
-//! written this way.
+//! SQLite lets a second process write; the lock of the daemon is not needed for a row that it does not keep in
+//! memory. Nothing else may be written this way.
 
 use std::path::Path;
 
 use crate::store::Store;
+use crate::store::bars::{Imported, StoredBar, StoredDay};
 use crate::store::delivery::{DeliveryId, State};
 use crate::store::error::StoreError;
 use crate::time::Timestamp;
@@ -29,6 +30,22 @@ impl Desk {
     /// As [`Store::resend`].
     pub async fn resend(&self, id: DeliveryId, now: Timestamp) -> Result<State, StoreError> {
         self.0.resend(id, now).await
+    }
+
+    /// Takes bars in.
+    ///
+    /// # Errors
+    /// As [`Store::import_bars`].
+    pub async fn import_bars(&self, bars: &[StoredBar]) -> Result<Imported, StoreError> {
+        self.0.import_bars(bars).await
+    }
+
+    /// Takes trade dates in.
+    ///
+    /// # Errors
+    /// As [`Store::import_days`].
+    pub async fn import_days(&self, days: &[StoredDay]) -> Result<Imported, StoreError> {
+        self.0.import_days(days).await
     }
 
     /// Ends its connections.

@@ -7,6 +7,8 @@
 
 pub mod baseline;
 pub mod compare;
+pub mod day_text;
+pub mod days;
 #[cfg(test)]
 mod fixture;
 pub mod follow;

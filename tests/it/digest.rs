@@ -31,6 +31,7 @@ async fn a_print_that_crosses_three_thousand_levels_is_one_message_and_three_tho
 
     let mut daemon = home.start("run", &["run", "--rehearse", "2024-11-25T13:56:00Z@1"]);
     let hook = until("a webhook with a digest", || {
+        assert!(daemon.is_alive(), "{}", daemon.log());
         inboxes.hooks.received().into_iter().find(|hook| data(hook)["kind"] == "digest")
     })
     .await;

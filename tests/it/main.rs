@@ -17,6 +17,7 @@ mod configuration;
 mod digest;
 mod faults;
 mod market_data;
+mod records;
 mod rehearsal;
 mod replay;
 mod situations;

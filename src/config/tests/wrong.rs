@@ -58,7 +58,7 @@ fn several_mistakes_are_told_together() {
 #[test]
 fn keys_are_known() {
     assert_snapshot!(wrong("[[levels]]\n"), @r#"test.toml: unknown key "levels"; did you mean "level"?"#);
-    assert_snapshot!(wrong("[storage]\nfoo = 1\n"), @r#"test.toml: storage: unknown key "foo"; known: path, keep_events"#);
+    assert_snapshot!(wrong("[storage]\nfoo = 1\n"), @r#"test.toml: storage: unknown key "foo"; known: path, keep_events, keep_bars"#);
     assert_snapshot!(level("fail = { distanc = \"1 tick\" }"), @r#"test.toml: level "2500": fail: unknown key "distanc"; did you mean "distance"?"#);
     assert_snapshot!(wrong("storage = 3\nlevel = 4\nfeed = [5]\n"), @r#"
     test.toml: level: 4 is not a list

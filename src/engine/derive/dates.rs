@@ -122,7 +122,7 @@ impl Watch {
     }
 
     /// How late it is.
-    pub(super) const fn now(&self) -> Option<Timestamp> {
+    pub(super) const fn current(&self) -> Option<Timestamp> {
         self.now
     }
 

@@ -85,7 +85,7 @@ impl Range {
     }
 
     fn known(&self) -> Option<(Price, Price)> {
-        let (window, now) = self.window.as_ref().zip(self.watch.now())?;
+        let (window, now) = self.window.as_ref().zip(self.watch.current())?;
         let over = (window.end..window.until).contains(&now);
         window.extremes.filter(|_| over && self.watch.covers(window.start))
     }
@@ -116,7 +116,7 @@ impl Range {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let (window, now) = self.window.as_ref().zip(self.watch.now())?;
+        let (window, now) = self.window.as_ref().zip(self.watch.current())?;
         Some(if now < window.end { window.end } else { window.until })
     }
 }
