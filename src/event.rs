@@ -93,6 +93,8 @@ names! {
         ChannelFailing = "channel.failing",
         /// The channel delivers again.
         ChannelRecovered = "channel.recovered",
+        /// Very many facts about one instrument's levels at once; each is recorded by itself as well.
+        Digest = "digest",
     }
 }
 
@@ -112,7 +114,7 @@ impl Kind {
             | Self::ContractRolled
             | Self::FeedUp
             | Self::ChannelRecovered => Severity::Normal,
-            Self::LevelBroken | Self::RecordSet | Self::FeedQuiet => Severity::High,
+            Self::LevelBroken | Self::RecordSet | Self::FeedQuiet | Self::Digest => Severity::High,
             Self::LevelFailed | Self::LevelSuspended | Self::FeedDown | Self::ChannelFailing => {
                 Severity::Critical
             }
@@ -231,6 +233,8 @@ names! {
         DeliveryRestored = "delivery restored",
         /// A message was given up.
         GaveUp = "gave up",
+        /// More levels at once than can be told one by one.
+        ManyAtOnce = "many at once",
     }
 }
 

@@ -59,8 +59,16 @@ fn level(names: &HashSet<&str>, value: &Value) -> Result<String, Refusal> {
 
 fn kind(value: &Value) -> Result<Kind, Refusal> {
     let text = value::text(value)?;
-    let names = Kind::ALL.iter().map(|kind| kind.as_str());
-    text.parse().map_err(|_| format!("{} is no kind of event{}", quoted(text), hint(text, names)).into())
+    let names = Kind::ALL.iter().filter(|kind| **kind != Kind::Digest).map(|kind| kind.as_str());
+    match text.parse() {
+        Ok(Kind::Digest) => {
+            Err("a digest goes where its events go; name their kinds, such as \"level.broken\""
+                .to_owned()
+                .into())
+        }
+        Ok(kind) => Ok(kind),
+        Err(_) => Err(format!("{} is no kind of event{}", quoted(text), hint(text, names)).into()),
+    }
 }
 
 fn severity(value: &Value) -> Result<SeverityMatch, Refusal> {

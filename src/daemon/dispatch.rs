@@ -210,7 +210,8 @@ impl Dispatch {
         let post = &self.post;
         warn!(channel = self.name, kind = %event.kind, reason = %event.reason, "channel");
         let events = [Event { rehearsal: post.clock.is_rehearsal(), ..event }];
-        let mut others = deliveries(&events, &post.router, &post.targets, post.clock.wall());
+        // One event makes no digest.
+        let (_, mut others) = deliveries(&events, &post.router, &post.targets, post.clock.wall());
         others.retain(|delivery| delivery.channel != self.name);
         let committed_at = post.clock.wall();
         let commit = Commit {

@@ -21,6 +21,7 @@ use crate::engine::saved::{SavedBook, SavedError, SavedLevel};
 use crate::engine::{Engine, Input, Step};
 use crate::event::{Event, Reason, Severity};
 use crate::market::tick::Item;
+use crate::outbox::group;
 use crate::outbox::route::Router;
 use crate::store::Store;
 use crate::store::commit::{self, Commit, NewDelivery};
@@ -42,6 +43,9 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 const REMARKS_SAID: usize = 100;
 /// While nothing can be recorded, the feeds are held back from here on.
 const UNRECORDED_MAX: usize = 100_000;
+
+/// So many events of one step are logged one by one.
+const SAID_MAX: usize = 100;
 
 /// Why watching ended.
 #[derive(Debug, Error)]
@@ -98,7 +102,7 @@ impl Watch {
             said = self.say(&mut step, said);
             let due = self.clock.monotonic().saturating_sub(flushed) >= FLUSH_EVERY;
             if !step.is_empty() || !step.recall.is_empty() || due || !open {
-                match self.record(&step).await {
+                match self.record(&mut step).await {
                     Ok(()) => {
                         if std::mem::take(&mut troubled) {
                             info!("the ledger can be written again");
@@ -154,7 +158,7 @@ impl Watch {
     }
 
     /// Events, who is told, and every state they rest on: one transaction.
-    async fn record(&mut self, step: &Step) -> Result<(), WatchError> {
+    async fn record(&mut self, step: &mut Step) -> Result<(), WatchError> {
         let mut read = self.engine.saved_books()?;
         read.retain(|book| self.recorded.get(&book.key) != Some(&book.state));
         let (bars, days) = past::stored(&self.engine, step);
@@ -164,7 +168,10 @@ impl Watch {
         }
         let levels: Vec<_> = self.engine.saved_levels(step)?.into_iter().map(stored_level).collect();
         let books: Vec<_> = read.iter().cloned().map(stored_book).collect();
-        let deliveries = self.deliveries(&step.events, self.clock.wall());
+        let now = self.clock.wall();
+        let (digests, deliveries) = deliveries(&step.events, &self.router, &self.targets, now);
+        let established = step.events.len();
+        step.events.extend(digests);
         let commit = Commit {
             events: &step.events,
             deliveries: &deliveries,
@@ -172,9 +179,12 @@ impl Watch {
             books: &books,
             bars: &bars,
             days: &days,
-            committed_at: self.clock.wall(),
+            committed_at: now,
         };
-        let new = self.store.commit(&commit).await.map_err(WatchError::Store)?;
+        let new = self.store.commit(&commit).await;
+        // What has to be tried again may have grown by then, and its digests with it.
+        step.events.truncate(established);
+        let new = new.map_err(WatchError::Store)?;
         self.recorded.extend(read.into_iter().map(|book| (book.key, book.state)));
         self.engine.saved();
         if !new.is_empty() {
@@ -193,10 +203,6 @@ impl Watch {
         Ok(())
     }
 
-    fn deliveries(&self, events: &[Event], due_at: Timestamp) -> Vec<NewDelivery> {
-        deliveries(events, &self.router, &self.targets, due_at)
-    }
-
     /// What happened, for the log; the first `said` events were said before. Returns how many are said now.
     fn say(&self, step: &mut Step, said: usize) -> usize {
         for (reason, count) in std::mem::take(&mut step.dropped) {
@@ -209,29 +215,40 @@ impl Watch {
         if remarks.len() > REMARKS_SAID {
             info!(count = remarks.len(), "remarks, of which the first were said");
         }
-        step.events.iter().skip(said).for_each(say_event);
+        say_events(step.events.get(said..).unwrap_or_default());
         step.events.len()
     }
 }
 
-/// One delivery for each recipient of each channel that is told of an event.
+/// The digests of `events`, and one delivery for each recipient of each channel that is told of an event or
+/// digest.
 #[must_use]
 pub fn deliveries(
     events: &[Event],
     router: &Router,
     targets: &BTreeMap<String, Vec<String>>,
     due_at: Timestamp,
-) -> Vec<NewDelivery> {
+) -> (Vec<Event>, Vec<NewDelivery>) {
+    let telling = group::telling(events, router);
     let mut deliveries = Vec::new();
-    for event in events {
-        for channel in router.route(event) {
-            for target in targets.get(channel).into_iter().flatten() {
-                let (event, channel, target) = (event.id.clone(), channel.to_owned(), target.clone());
-                deliveries.push(NewDelivery { event, channel, target, due_at });
-            }
+    for (channel, event) in telling.told {
+        for target in targets.get(channel).into_iter().flatten() {
+            let (event, channel, target) = (event.clone(), channel.to_owned(), target.clone());
+            deliveries.push(NewDelivery { event, channel, target, due_at });
         }
     }
-    deliveries
+    (telling.digests, deliveries)
+}
+
+/// The first events, and those for which a person must act.
+fn say_events(events: &[Event]) {
+    let (first, rest) = events.split_at_checked(SAID_MAX).unwrap_or((events, &[]));
+    first.iter().for_each(say_event);
+    let grave = |event: &&Event| event.severity == Severity::Critical && event.level.is_none();
+    rest.iter().filter(grave).for_each(say_event);
+    if !rest.is_empty() {
+        info!(count = rest.len(), "more events at once; the ledger has them all");
+    }
 }
 
 fn say_event(event: &Event) {

@@ -1,10 +1,11 @@
 //! What is told to whom, when, and in which words; pure decisions over events.
 //!
-//! `route` chooses channels, `retry` decides after every attempt, `message` turns an event into text. Nothing
+//! `route` chooses channels, `group` makes one message of very many, `retry` decides after every attempt, `message` turns an event into text. Nothing
 //! here sends or stores.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
+pub mod group;
 pub mod message;
 pub mod retry;
 pub mod route;

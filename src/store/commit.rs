@@ -1,6 +1,6 @@
 //! What the engine established, made durable in one transaction, and read back at the next start.
 //!
-//! One statement per table, whatever the number of rows: each statement crosses to SQLite's thread and back, which
+//! One statement per table and [`ROWS_AT_ONCE`] rows: each statement crosses to SQLite's thread and back, which
 //! costs more than the insertion of a row. Nothing here decides what is saved.
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,10 @@ use crate::store::bars::{StoredBar, StoredDay, save_bars, save_days};
 use crate::store::delivery::DeliveryId;
 use crate::store::error::StoreError;
 use crate::time::Timestamp;
+
+/// The rows of one statement. The text of more than about a thousand leaves the processor's caches, and then each
+/// row costs twice as much.
+const ROWS_AT_ONCE: usize = 1_000;
 
 /// Everything that belongs together: it is recorded as a whole or not at all.
 #[derive(Clone, Copy, Debug)]
@@ -81,10 +85,19 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut transaction = self.begin().await?;
-        insert_events(&mut transaction, events, committed_at).await?;
-        let new = insert_deliveries(&mut transaction, deliveries, committed_at).await?;
-        save_levels(&mut transaction, levels).await?;
-        save_books(&mut transaction, books).await?;
+        for events in events.chunks(ROWS_AT_ONCE) {
+            insert_events(&mut transaction, events, committed_at).await?;
+        }
+        let mut new = Vec::new();
+        for deliveries in deliveries.chunks(ROWS_AT_ONCE) {
+            new.extend(insert_deliveries(&mut transaction, deliveries, committed_at).await?);
+        }
+        for levels in levels.chunks(ROWS_AT_ONCE) {
+            save_levels(&mut transaction, levels).await?;
+        }
+        for books in books.chunks(ROWS_AT_ONCE) {
+            save_books(&mut transaction, books).await?;
+        }
         save_bars(&mut transaction, bars).await?;
         save_days(&mut transaction, days).await?;
         transaction.commit().await?;
@@ -157,9 +170,6 @@ async fn insert_events(
     events: &[Event],
     committed_at: Timestamp,
 ) -> Result<(), StoreError> {
-    if events.is_empty() {
-        return Ok(());
-    }
     let rows = json(&events.iter().map(EventRow::new).collect::<Result<Vec<_>, _>>()?)?;
     let committed_at = committed_at.as_nanos();
     sqlx::query!(
@@ -182,9 +192,6 @@ async fn insert_deliveries(
     deliveries: &[NewDelivery],
     committed_at: Timestamp,
 ) -> Result<Vec<DeliveryId>, StoreError> {
-    if deliveries.is_empty() {
-        return Ok(Vec::new());
-    }
     let rows = json(deliveries)?;
     let committed_at = committed_at.as_nanos();
     // An event that is not recorded gives a null, which the table refuses.
@@ -205,9 +212,6 @@ async fn insert_deliveries(
 }
 
 async fn save_levels(connection: &mut SqliteConnection, levels: &[SavedLevel]) -> Result<(), StoreError> {
-    if levels.is_empty() {
-        return Ok(());
-    }
     let rows = json(levels)?;
     sqlx::query!(
         "insert into levels (key, fingerprint, state)
@@ -221,9 +225,6 @@ async fn save_levels(connection: &mut SqliteConnection, levels: &[SavedLevel]) -
 }
 
 async fn save_books(connection: &mut SqliteConnection, books: &[SavedBook]) -> Result<(), StoreError> {
-    if books.is_empty() {
-        return Ok(());
-    }
     let rows = json(books)?;
     sqlx::query!(
         "insert into books (instrument, state)
@@ -376,6 +377,33 @@ mod tests {
         assert_eq!(record(&store, &events).await.len(), 10_000);
         let all = EventFilter { after_seq: Some(0), ..EventFilter::default() };
         assert_eq!(store.history().events(&all).await.unwrap().len(), 10_000);
+    }
+
+    /// As long as that of a level's break in the field.
+    fn grown(n: u32) -> Event {
+        let numbers =
+            [("next_above", "2,525.0 (+24.6)"), ("next_below", "2,475.0 (-25.4)"), ("day_high", "2500.4")];
+        let note = Some("key mid-term resistance for the E-mini Russell 2000".to_owned());
+        Event {
+            numbers: numbers.iter().map(|(key, text)| ((*key).to_owned(), (*text).into())).collect(),
+            about: crate::event::About { note, ..crate::event::About::default() },
+            ..event(&format!("level {n}"), 1, Kind::LevelBroken)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hundred_thousand_events_and_states_are_one_commit() {
+        let place = Place::new();
+        let store = place.open().await;
+        let events: Vec<_> = (0..100_000).map(grown).collect();
+        let state = r#"{"latch":{"spent":{"since":"2024-11-25T13:57:12.250Z"}},"thread":"level-1","step":1,"breaks":1}"#;
+        let levels: Vec<_> = (0..100_000).map(|n| level(&format!("level {n}"), state)).collect();
+        let deliveries = [delivery(&events[99_999], "mail", "desk@example.com")];
+        let commit = Commit { events: &events, deliveries: &deliveries, levels: &levels, ..NOTHING };
+        assert_eq!(store.commit(&commit).await.unwrap().len(), 1);
+        let counted: i64 =
+            sqlx::query_scalar("select count(*) from events").fetch_one(&store.writer).await.unwrap();
+        assert_eq!((counted, store.load().await.unwrap().0.len()), (100_000, 100_000));
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@
 mod architecture;
 mod commands;
 mod configuration;
+mod digest;
 mod faults;
 mod market_data;
 mod records;

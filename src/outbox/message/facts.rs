@@ -3,9 +3,9 @@
 
 use jiff::tz::TimeZone;
 
-use crate::event::{Event, Space};
+use crate::event::{Event, Kind, Space};
 use crate::outbox::message::said::{Said, shown};
-use crate::outbox::message::{Context, inert, when};
+use crate::outbox::message::{Context, digest, inert, when};
 
 /// The longest name and note that are shown.
 const NAME_MAX: usize = 120;
@@ -51,6 +51,11 @@ pub(super) struct Fact {
 pub(super) fn facts(event: &Event, context: &Context) -> Vec<Fact> {
     let mut lines = Lines(Vec::new());
     prices(event, &mut lines);
+    if event.kind == Kind::Digest {
+        for (label, value) in digest::facts(event, &context.zone) {
+            lines.add(&label, value);
+        }
+    }
     course(Said(&event.numbers), &context.zone, &mut lines);
     surroundings(Said(&event.numbers), &mut lines);
     others(event, &mut lines);
@@ -139,14 +144,15 @@ fn surroundings(said: Said<'_>, lines: &mut Lines) {
 
 /// What the event carries and this module has no words for.
 fn others(event: &Event, lines: &mut Lines) {
-    let unknown = event.numbers.iter().filter(|(key, _)| !KNOWN.contains(&key.as_str()));
+    let told = |key: &str| KNOWN.contains(&key) || (event.kind == Kind::Digest && digest::tells(key));
+    let unknown = event.numbers.iter().filter(|(key, _)| !told(key));
     for (key, value) in unknown.take(OTHER_MAX) {
         lines.add(&label(key), shown(value));
     }
 }
 
 /// `spread_seen` becomes `Spread seen`.
-fn label(key: &str) -> String {
+pub(super) fn label(key: &str) -> String {
     let words = inert::line(&inert::clip(key, NAME_MAX).replace('_', " "), NAME_MAX);
     let mut letters = words.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()

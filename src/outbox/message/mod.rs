@@ -3,6 +3,7 @@
 //! `sentence` and `facts` say what is said, the other files in which form. Text that others wrote (names,
 //! notes, what a peer answered) is inert in every form. Nothing here sends.
 
+mod digest;
 mod facts;
 mod html;
 pub mod inert;

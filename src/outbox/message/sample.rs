@@ -199,6 +199,7 @@ pub(crate) fn event(kind: Kind) -> Event {
             let numbers = [("channel", json!("mail")), ("down_ms", json!(11_400_000))];
             plumbing(kind, "channel:mail", Reason::DeliveryRestored, &numbers)
         }
+        Kind::Digest => digest(kind),
     }
 }
 
@@ -225,6 +226,29 @@ fn record(kind: Kind) -> Event {
         threshold: px("2460.9"),
         about: About::default(),
         ..level(kind, 1, "2477.1", Reason::Cross, &day())
+    }
+}
+
+fn digest(kind: Kind) -> Event {
+    let numbers = [
+        ("broken", json!(99_998)),
+        ("approached", json!(2)),
+        ("count", json!(100_000)),
+        ("lowest", json!("2400.0")),
+        ("highest", json!("2500.0")),
+        ("levels", json!(["2400", "2400.001", "a & b"])),
+        ("first_at", json!("2026-11-30T20:31:07.250Z")),
+        ("last_at", json!("2026-11-30T20:31:07.250Z")),
+        ("first_event", json!("2400-1c9f2e.m3wq0x1k.1.broken")),
+        ("last_event", json!("2500-2b8e11.m3wq0x1k.1.approached")),
+    ];
+    Event {
+        instrument: Some("RTY".into()),
+        contract: Some("RTYZ6".into()),
+        side: Some(Side::Resistance),
+        price: px("2500.4"),
+        level_space: Some(Space::Contract),
+        ..plumbing(kind, "digest:RTY", Reason::ManyAtOnce, &numbers)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The one sentence of each kind of event, and what it means for whoever watches the level.
 
 use crate::event::{Event, Kind, Reason, Side, Space};
-use crate::outbox::message::inert;
 use crate::outbox::message::said::Said;
+use crate::outbox::message::{digest, inert};
 
 /// The longest name that stands in a sentence.
 const NAME_MAX: usize = 24;
@@ -35,6 +35,7 @@ pub(super) fn what(event: &Event) -> String {
         Kind::FeedQuarantined => quarantined(event, &who),
         Kind::ChannelFailing => format!("{} {}", channel(event), failing(event.reason)),
         Kind::ChannelRecovered => format!("{} delivers again{}", channel(event), after(said)),
+        Kind::Digest => digest::what(event, &who),
     };
     inert::line(&sentence, 300)
 }
@@ -65,6 +66,7 @@ pub(super) fn meaning(event: &Event) -> Option<&'static str> {
         }
         Kind::ChannelFailing => Some("Its messages are kept and tried again."),
         Kind::ChannelRecovered => Some("What was kept is sent now, marked as late."),
+        Kind::Digest => Some("One message for all of them. Each is recorded by itself and can be listed."),
     }
 }
 

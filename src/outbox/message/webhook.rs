@@ -50,8 +50,16 @@ fn shortened(event: &Event, max: usize) -> Event {
     about.tags.truncate(50);
     about.tags.iter_mut().for_each(|tag| *tag = inert::clip(tag, 80));
     for value in event.numbers.values_mut() {
-        if let Value::String(text) = value {
-            *text = inert::clip(text, max);
+        let texts = match value {
+            Value::Array(items) => items.iter_mut().collect(),
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+                vec![value]
+            }
+        };
+        for value in texts {
+            if let Value::String(text) = value {
+                *text = inert::clip(text, max);
+            }
         }
     }
     event
