@@ -24,8 +24,9 @@ fn date(text: &str) -> Date {
 
 /// The `n`th minute of the session of a trade date, with one trade.
 pub(super) fn minute(trade_date: &str, n: u64, price: &str, size: u32) -> Minute {
-    let opens = Calendar::cme_equity().session_opens(date(trade_date));
-    minute_at(opens.saturating_add(Duration::from_secs(60 * n)), p(price), size)
+    let session_opens = Calendar::cme_equity().session_opens(date(trade_date));
+    let minute = minute_at(session_opens.saturating_add(Duration::from_secs(60 * n)), p(price), size);
+    Minute { trade_date: number_of(date(trade_date)), session_opens, ..minute }
 }
 
 /// The minute that begins at `at`, with one trade.
