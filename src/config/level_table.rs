@@ -18,6 +18,7 @@ use super::section::{Origin, Section};
 use super::value;
 use crate::engine::basis::Basis;
 use crate::engine::rule::{Rule, Terms};
+use crate::market::bar_text::line_of;
 use crate::market::instrument::Instrument;
 use crate::market::tick::InstrumentId;
 
@@ -108,7 +109,10 @@ pub(super) fn read(text: &str, origin: &str, facts: &Facts<'_>, problems: &Probl
                 problems.add(&place(origin, record.position()), "", too_many());
                 break;
             }
-            Ok(true) => rows.row(&record, &mut levels),
+            Ok(true) => {
+                set_line(&mut record, text);
+                rows.row(&record, &mut levels);
+            }
             Ok(false) => break,
             Err(e) => {
                 // After an uneven row the reader goes on with the next one.
@@ -129,13 +133,19 @@ fn too_many() -> Refusal {
 }
 
 fn syntax(error: &csv::Error) -> Refusal {
-    let text = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("has {len} cells, but the header has {expected_len}")
-        }
-        _ => error.to_string(),
+    let text = if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
+        format!("has {len} cells, but the header has {expected_len}")
+    } else {
+        error.to_string()
     };
     Refusal { kind: ProblemKind::Syntax, text }
+}
+
+/// Blank lines before a row are skipped by the reader, but not by people who count.
+fn set_line(record: &mut StringRecord, text: &str) {
+    let Some(mut position) = record.position().cloned() else { return };
+    position.set_line(line_of(text, &position));
+    record.set_position(Some(position));
 }
 
 fn place(origin: &str, position: Option<&csv::Position>) -> String {

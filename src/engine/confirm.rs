@@ -97,7 +97,7 @@ impl Pending {
     /// The bar whose close it needs.
     fn bar_of(&self, terms: &Terms) -> Option<Duration> {
         bar_close(&terms.confirm).map(|(length, _)| length).or_else(|| {
-            (self.gap.is_some() && terms.gap == GapPolicy::WaitBar).then(|| match terms.fail.by {
+            (self.gap.is_some() && terms.gap == GapPolicy::WaitBar).then_some(match terms.fail.by {
                 FailBy::Bar(length) => length,
                 FailBy::Trade => BAR,
             })

@@ -87,22 +87,28 @@ pub fn holds(when: &When, scene: &Scene<'_>) -> Option<bool> {
 
 /// One false condition decides, whatever is unknown.
 fn all(conditions: &[When], scene: &Scene<'_>) -> Option<bool> {
-    let answers = conditions.iter().map(|condition| holds(condition, scene));
-    answers.fold(Some(true), |so_far, answer| match (so_far, answer) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (None, _) | (_, None) => None,
-        (Some(true), Some(true)) => Some(true),
-    })
+    let mut known = true;
+    for condition in conditions {
+        match holds(condition, scene) {
+            Some(false) => return Some(false),
+            Some(true) => {}
+            None => known = false,
+        }
+    }
+    known.then_some(true)
 }
 
 /// One true condition decides, whatever is unknown.
 fn any(conditions: &[When], scene: &Scene<'_>) -> Option<bool> {
-    let answers = conditions.iter().map(|condition| holds(condition, scene));
-    answers.fold(Some(false), |so_far, answer| match (so_far, answer) {
-        (Some(true), _) | (_, Some(true)) => Some(true),
-        (None, _) | (_, None) => None,
-        (Some(false), Some(false)) => Some(false),
-    })
+    let mut known = true;
+    for condition in conditions {
+        match holds(condition, scene) {
+            Some(true) => return Some(true),
+            Some(false) => {}
+            None => known = false,
+        }
+    }
+    known.then_some(false)
 }
 
 /// The last trade of an instrument that is being watched.

@@ -7,6 +7,7 @@
 
 pub mod basis;
 pub mod book;
+pub mod closes;
 pub mod confirm;
 pub mod day;
 pub mod derive;
@@ -443,7 +444,7 @@ fn need(book: &mut Book, rule: &Rule, id: LevelIndex) {
         book.atr.get_or_insert_with(|| AverageTrueRange::new(derive::atr::PERIOD));
     }
     if rule.confirm.iter().any(|condition| matches!(condition, Confirm::RelativeVolume(_))) {
-        book.profile.get_or_insert_with(|| VolumeProfile::new());
+        book.profile.get_or_insert_with(VolumeProfile::new);
     }
 }
 

@@ -302,9 +302,9 @@ pub enum When {
     /// The instrument did worse than another one: its return is lower by at least this much.
     Weaker(Strength),
     /// At least one of these.
-    Any(Vec<When>),
+    Any(Vec<Self>),
     /// All of these.
-    All(Vec<When>),
+    All(Vec<Self>),
 }
 
 /// How one instrument did beside another one.

@@ -341,7 +341,8 @@ fn check_overlap(before: Option<&BarRow>, next: BarRow) -> Result<BarRow, String
 }
 
 /// The line of a record, from 1. The reader's own count stops before the blank lines that it skips.
-fn line_of(text: &str, position: &csv::Position) -> u64 {
+#[must_use]
+pub fn line_of(text: &str, position: &csv::Position) -> u64 {
     let from =
         usize::try_from(position.byte()).ok().and_then(|at| text.as_bytes().get(at..)).unwrap_or_default();
     let skipped = from.iter().take_while(|b| matches!(b, b'\r' | b'\n')).filter(|b| **b == b'\n').count();

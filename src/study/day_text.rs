@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::engine::derive::Day;
 use crate::market::bar::Bar;
-use crate::market::bar_text::Problem;
+use crate::market::bar_text::{Problem, line_of};
 use crate::market::price::{Price, TickSize};
 use crate::time::Timestamp;
 
@@ -63,7 +63,7 @@ pub fn parse(text: &str, tick: TickSize) -> Result<ParsedDays, DayTextError> {
     for record in reader.records() {
         let (line, day) = match record {
             Ok(record) => {
-                let line = record.position().map_or(0, csv::Position::line);
+                let line = record.position().map_or(0, |place| line_of(text, place));
                 (line, day(&record, &places, tick))
             }
             Err(e) => (e.position().map_or(0, csv::Position::line), Err(e.to_string())),

@@ -39,12 +39,6 @@ pub(super) fn rty() -> Instrument {
     Instrument::builtin("RTY").unwrap()
 }
 
-/// The one-minute bar that begins at that minute.
-pub(super) fn bar(minute: u64, open: &str, high: &str, low: &str, close: &str) -> Bar {
-    let [open, high, low, close] = [open, high, low, close].map(p);
-    Bar { start: t(minute), length: minutes(1), open, high, low, close, volume: 100 }.checked().unwrap()
-}
-
 /// One-minute bars from `minute` on, each from one point below its close to one above it: their true range
 /// is 2 as long as closes differ by no more than one.
 pub(super) fn bars(minute: u64, closes: impl IntoIterator<Item = i64>) -> Vec<Bar> {

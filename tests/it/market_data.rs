@@ -221,7 +221,7 @@ fn the_contracts_of_the_file_are_listed_in_their_months_and_never_after_their_la
         let contract = row.contract.clone().unwrap();
         if contracts.last() != Some(&contract) {
             let month = Symbol::parse(&contract, 2024).unwrap().month;
-            let ends = rows.iter().filter(|r| r.contract.as_ref() == Some(&contract)).next_back().unwrap();
+            let ends = rows.iter().rfind(|r| r.contract.as_ref() == Some(&contract)).unwrap();
             assert!(ends.bar.end() <= rty.last_trade(month), "{contract}");
             contracts.push(contract);
         }

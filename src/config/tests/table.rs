@@ -81,13 +81,13 @@ fn what_is_wrong_in_a_table_is_told_with_its_line() {
     l.csv:1: there is no column instrument; a table of levels has name, instrument and price
     l.csv:1: there is no column price; a table of levels has name, instrument and price
     "#);
-    assert_snapshot!(wrong("name,instrument,price,margin\n,RTY,1,\nb,RTX,2,\nc,RTY,x,2 tiks\nd,RTY,1\ne,,1,\n"), @r#"
-    l.csv:2: level: name: is empty
-    l.csv:3: level "b": instrument: unknown instrument "RTX"; did you mean "RTY"? (built in: RTY, M2K, ES, MES, NQ, MNQ, YM, MYM; any other needs a table [instrument.X] with its tick)
-    l.csv:4: level "c": margin: "2 tiks" is not a distance like "2 ticks", "10 points", "0.4 %" or "0.25 atr"
-    l.csv:4: level "c": price: "x" is not a decimal number; a price is written 2500, 2442.74 or "2442.74"
-    l.csv:5: has 3 cells, but the header has 4
-    l.csv:6: level "e": instrument: is missing; like "RTY"
+    assert_snapshot!(wrong("name,instrument,price,margin\n\n,RTY,1,\nb,RTX,2,\nc,RTY,x,2 tiks\nd,RTY,1\ne,,1,\n"), @r#"
+    l.csv:3: level: name: is empty
+    l.csv:4: level "b": instrument: unknown instrument "RTX"; did you mean "RTY"? (built in: RTY, M2K, ES, MES, NQ, MNQ, YM, MYM; any other needs a table [instrument.X] with its tick)
+    l.csv:5: level "c": margin: "2 tiks" is not a distance like "2 ticks", "10 points", "0.4 %" or "0.25 atr"
+    l.csv:5: level "c": price: "x" is not a decimal number; a price is written 2500, 2442.74 or "2442.74"
+    l.csv:6: has 3 cells, but the header has 4
+    l.csv:7: level "e": instrument: is missing; like "RTY"
     "#);
     assert_snapshot!(wrong("name,instrument,price,strict\na,RTY,1,\nb,RTY,2,\na,RTY,3,maybe\na,RTY,4,\n"), @r#"
     l.csv:4: level "a": strict: "maybe" is neither true nor false

@@ -1,0 +1,109 @@
+//! What is told around a break: what became of it, and how price was turned away before it.
+
+use crate::engine::follow::Step;
+use crate::engine::level::Level;
+use crate::engine::marks::Marks;
+use crate::engine::reject::{self, Stay};
+use crate::engine::scene::{Fact, Scene};
+use crate::engine::state::Latch;
+use crate::event::{Kind, Reason, Side};
+use crate::market::price::Price;
+use crate::time::Timestamp;
+
+impl Level {
+    pub(super) fn step_watch(&mut self, seen: Price, scene: &Scene<'_>) -> Step {
+        let Some(marks) = self.watched_marks(scene) else { return Step::None };
+        match self.state.life.as_mut() {
+            Some(life) => life.watch.step(seen, &marks, &self.rule.terms, scene),
+            None => Step::None,
+        }
+    }
+
+    /// The prices that matter to the watch: of the level as it lay when it broke.
+    pub(super) fn watched_marks(&self, scene: &Scene<'_>) -> Option<Marks> {
+        let watch = &self.state.life.as_ref()?.watch;
+        watch.broke_at()?;
+        Marks::of(&self.rule.terms, watch.level().or(self.at)?, scene.grid())
+    }
+
+    pub(super) fn follow(&mut self, seen: Price, price: Price, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+        let broke_at = self.state.life.as_ref().and_then(|life| life.watch.broke_at());
+        let step = self.step_watch(seen, scene);
+        self.tell_step(step, broke_at, Some(price), scene, out);
+    }
+
+    pub(super) fn follow_time(&mut self, last: Option<Price>, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+        let seen = last.map(|last| self.mirror(last));
+        let Some(marks) = self.watched_marks(scene) else { return };
+        let Some(life) = self.state.life.as_mut() else { return };
+        let broke_at = life.watch.broke_at();
+        let step = life.watch.on_time(seen, &marks, &self.rule.terms, scene);
+        self.tell_step(step, broke_at, last, scene, out);
+    }
+
+    fn tell_step(
+        &mut self,
+        step: Step,
+        broke_at: Option<Timestamp>,
+        price: Option<Price>,
+        scene: &Scene<'_>,
+        out: &mut Vec<Fact>,
+    ) {
+        let wanted = self.rule.follow;
+        let (kind, reason, wanted) = match step {
+            Step::None => return,
+            Step::Retested => (Kind::LevelRetested, Reason::BackInZone, wanted.retest),
+            Step::Held => (Kind::LevelHeld, Reason::ZoneHeld, wanted.held),
+            Step::Failed => (Kind::LevelFailed, Reason::FellBack, wanted.failed),
+        };
+        let life = self.state.life_mut();
+        if let Some(story) = life.told.as_mut().filter(|_| wanted) {
+            let mut fact = story.fact(kind, reason, scene.at, price);
+            if let Some(broke_at) = broke_at {
+                let ms = scene.at.since(broke_at).as_millis();
+                fact.numbers.insert("since_break_ms".into(), u64::try_from(ms).unwrap_or(u64::MAX).into());
+            }
+            out.push(fact);
+        }
+    }
+
+    /// Price in the zone before the level, while it is not broken.
+    pub(super) fn visit(
+        &mut self,
+        seen: (Price, u32),
+        price: Price,
+        marks: &Marks,
+        scene: &Scene<'_>,
+        out: &mut Vec<Fact>,
+    ) {
+        let Some(reject) = self.rule.reject else { return };
+        let visiting = self.state.life.as_ref().is_some_and(|life| life.visit.is_some());
+        match &self.state.latch {
+            Latch::Armed { .. } | Latch::Pending(_) | Latch::Unconfirmed => {}
+            Latch::New | Latch::Spent { .. } | Latch::Unplaced | Latch::Suspended | Latch::Expired => return,
+        }
+        if !visiting && seen.0 < marks.zone_bottom {
+            return;
+        }
+        let turned = reject::step(&mut self.state.life_mut().visit, seen, scene.at, marks, reject);
+        if let Some(stay) = turned {
+            self.tell_rejection(stay, price, scene, out);
+        }
+    }
+
+    fn tell_rejection(&mut self, stay: Stay, price: Price, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+        let mut story = self.story(scene.at);
+        let mut fact = story.fact(Kind::LevelRejected, Reason::TurnedAway, scene.at, Some(price));
+        let high = self.mirror(stay.high);
+        let life = self.state.life_mut();
+        life.rejections = life.rejections.saturating_add(1);
+        life.opening = Some(story);
+        let extreme = if self.rule.side == Side::Resistance { "zone_high" } else { "zone_low" };
+        fact.prices.push((extreme, high));
+        fact.numbers.insert("zone_extreme_at".into(), stay.high_at.to_string().into());
+        fact.numbers.insert("zone_since".into(), stay.since.to_string().into());
+        fact.numbers.insert("zone_volume".into(), stay.volume.into());
+        fact.numbers.insert("rejections".into(), self.state.life_mut().rejections.into());
+        out.push(fact);
+    }
+}
