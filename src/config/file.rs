@@ -37,8 +37,12 @@ pub(super) const LOG: Shape = shape("log", &["filter", "format"]);
 /// `[retry]`
 pub(super) const RETRY: Shape = shape("retry", &["delays", "give_up_after"]);
 /// `[instrument.X]`
-pub(super) const INSTRUMENT: Shape =
-    shape("instrument", &["name", "index", "tick", "point_value", "mic", "dated", "roll", "guard"]);
+pub(super) const INSTRUMENT: Shape = shape(
+    "instrument",
+    &["name", "index", "tick", "point_value", "mic", "dated", "roll", "guard", "holidays"],
+);
+/// An item of `holidays`
+pub(super) const HOLIDAY: Shape = shape("instrument.holidays", &["date", "rule", "at", "name"]);
 /// `roll = { … }`
 pub(super) const ROLL: Shape = shape("instrument.roll", &["days_before_expiry", "explicit"]);
 /// `[[feed]]` with `kind = "json"`
@@ -164,6 +168,7 @@ pub(super) const SHAPES: &[&Shape] = &[
     &LOG,
     &RETRY,
     &INSTRUMENT,
+    &HOLIDAY,
     &ROLL,
     &FEED,
     &GREET,
