@@ -37,8 +37,12 @@ pub(super) const LOG: Shape = shape("log", &["filter", "format"]);
 /// `[retry]`
 pub(super) const RETRY: Shape = shape("retry", &["delays", "give_up_after"]);
 /// `[instrument.X]`
-pub(super) const INSTRUMENT: Shape =
-    shape("instrument", &["name", "index", "tick", "point_value", "mic", "dated", "roll", "guard", "basis"]);
+pub(super) const INSTRUMENT: Shape = shape(
+    "instrument",
+    &["name", "index", "tick", "point_value", "mic", "dated", "roll", "guard", "basis", "holidays"],
+);
+/// An item of `holidays`
+pub(super) const HOLIDAY: Shape = shape("instrument.holidays", &["date", "rule", "at", "name"]);
 /// `roll = { … }`
 pub(super) const ROLL: Shape = shape("instrument.roll", &["days_before_expiry", "explicit"]);
 /// `basis = { … }`
@@ -215,6 +219,7 @@ pub(super) const SHAPES: &[&Shape] = &[
     &LOG,
     &RETRY,
     &INSTRUMENT,
+    &HOLIDAY,
     &ROLL,
     &BASIS,
     &FEED,
