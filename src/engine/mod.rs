@@ -22,6 +22,7 @@ pub mod measure;
 pub mod moves;
 mod passing;
 pub mod reject;
+mod remove;
 pub mod report;
 mod roll;
 pub mod rule;
@@ -177,9 +178,6 @@ impl Step {
     }
 }
 
-/// The book of a level that was removed.
-const NO_BOOK: u32 = u32::MAX;
-
 /// All levels, and the market they hang on.
 #[derive(Debug)]
 pub struct Engine {
@@ -249,50 +247,6 @@ impl Engine {
                 self.insert(rule, book);
             }
         }
-    }
-
-    /// Watches levels no more, for good: neither price nor time finds them again. Returns the keys of their saved
-    /// states.
-    pub fn remove(&mut self, names: &BTreeSet<String>) -> Vec<String> {
-        let mut keys = Vec::new();
-        for at in 0..self.levels.len() {
-            let Ok(id) = LevelIndex::try_from(at) else { break };
-            let Some(level) = self.levels.get(at).filter(|level| names.contains(&*level.rule.name)) else {
-                continue;
-            };
-            let key = saved::key_of(level);
-            if self.take_out(id) {
-                keys.push(key);
-            }
-        }
-        keys
-    }
-
-    /// Takes a level out of its book; its place in the list stays, since others are counted by it.
-    fn take_out(&mut self, id: LevelIndex) -> bool {
-        let (Some(level), Some(at)) = (self.levels.get(index_of(id)), self.book_of(id)) else { return false };
-        let Some(book) = self.books.get_mut(at) else { return false };
-        let wake = level.wake(book.grid());
-        if let Some(lane) = book.lane_mut(level.rule.price_from) {
-            lane.index.update(id, wake, Wake::default());
-        }
-        if let Some(price) = level.at {
-            book.prices.remove(&(price, id));
-        }
-        if let Some(deadline) = level.deadline {
-            book.timers.remove(&(deadline, id));
-            self.timers.remove(&(deadline, id));
-        }
-        book.quoted.remove(&id);
-        book.in_atr.retain(|level| *level != id);
-        book.in_index.retain(|level| *level != id);
-        for derived in &mut book.derived {
-            derived.levels.retain(|level| *level != id);
-        }
-        if let Some(place) = self.level_book.get_mut(index_of(id)) {
-            *place = NO_BOOK;
-        }
-        true
     }
 
     /// Puts a level into its book.
