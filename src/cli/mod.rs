@@ -8,6 +8,7 @@ pub mod deliveries;
 pub mod demo;
 pub mod events;
 pub mod import;
+pub mod level;
 mod logging;
 pub mod output;
 pub mod replay;
@@ -101,6 +102,8 @@ enum Command {
     Replay(replay::Args),
     /// Take bars into the ledger, so that derived levels have a history
     Import(import::Args),
+    /// List, add and remove levels
+    Level(level::Args),
     /// Print the history
     Events(events::Args),
     /// Print the outbox
@@ -150,6 +153,7 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Command::Check(args) => check::main(config.as_deref(), &args),
         Command::Replay(args) => replay::main(config.as_deref(), &args),
         Command::Import(args) => import::main(config.as_deref(), &args),
+        Command::Level(args) => level::main(config.as_deref(), &args),
         Command::Events(args) => events::main(config.as_deref(), args),
         Command::Deliveries(args) => deliveries::main(config.as_deref(), &args),
         Command::Resend(args) => deliveries::resend(config.as_deref(), &args),

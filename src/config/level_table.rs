@@ -123,7 +123,7 @@ pub(super) fn read(text: &str, origin: &str, facts: &Facts<'_>, problems: &Probl
     levels
 }
 
-fn reader(text: &str) -> csv::Reader<&[u8]> {
+pub(super) fn reader(text: &str) -> csv::Reader<&[u8]> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes())
 }
@@ -267,12 +267,12 @@ impl Rows<'_> {
     }
 }
 
-fn called(name: &str) -> String {
+pub(super) fn called(name: &str) -> String {
     if name.is_empty() { "level".to_owned() } else { format!("level {}", quoted(name)) }
 }
 
 /// A cell as the value that its key wants: texts, but for a flag and a number.
-fn typed(key: &str, cell: &str) -> Value {
+pub(super) fn typed(key: &str, cell: &str) -> Value {
     let text = || Value::String(cell.to_owned());
     match key {
         "strict" => cell.parse().map_or_else(|_| text(), Value::Boolean),

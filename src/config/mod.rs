@@ -38,6 +38,7 @@ pub mod service;
 mod settings;
 mod source;
 mod spec;
+pub mod stored;
 mod value;
 
 use channel::ChannelConfig;
@@ -76,6 +77,8 @@ pub struct Config {
     pub channels: Vec<ChannelConfig>,
     /// The routes, in order. Without any, every channel is told.
     pub routes: Vec<Route>,
+    /// Which decade a contract such as `RTYZ6` means.
+    pub near_year: i16,
     /// What is allowed, but probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -253,6 +256,7 @@ fn assemble(
         levels,
         channels,
         routes,
+        near_year,
         warnings,
     };
     warn(root, &config);

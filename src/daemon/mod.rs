@@ -24,6 +24,7 @@ pub mod notify;
 pub mod past;
 pub mod plan;
 pub mod pulse;
+pub mod rules;
 pub mod shutdown;
 pub mod start;
 pub mod watch;

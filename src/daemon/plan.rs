@@ -8,6 +8,7 @@ use crate::daemon::care::Keep;
 use crate::daemon::clock::Clock;
 use crate::daemon::ingest::{FeedDriver, Perishable, Subscribed};
 use crate::daemon::pulse::Pulse;
+use crate::daemon::rules::Rules;
 use crate::daemon::start::Plan;
 use crate::engine::{self, FeedSetup, Rolls, Setup};
 use crate::feed::json::Json;
@@ -31,6 +32,7 @@ pub fn build(config: &Config, secrets: Secrets, clock: &Clock) -> Plan {
     let feeds = config.feeds.iter().zip(secrets.feeds).enumerate();
     Plan {
         setup: setup(config, clock),
+        rules: Rules::new(config),
         feeds: feeds.filter_map(|(at, (feed, secrets))| driver(config, at, feed, secrets, clock)).collect(),
         router: Router::new(config.routes.clone(), channels.iter().map(|(name, _)| name.clone()).collect()),
         channels,

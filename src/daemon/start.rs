@@ -20,6 +20,7 @@ use crate::daemon::ingest::{self, FeedDriver, IngestError};
 use crate::daemon::notify;
 use crate::daemon::past;
 use crate::daemon::pulse::{Pulse, Pulses};
+use crate::daemon::rules::Rules;
 use crate::daemon::watch::{QUEUE_BATCHES, Watch, WatchError};
 use crate::deliver::{Channel, DeliverError, Settings};
 use crate::engine::saved::{SavedBook, SavedError, SavedLevel};
@@ -42,6 +43,8 @@ const DISPATCH_WITHIN: Duration = Duration::from_secs(120);
 pub struct Plan {
     /// What the engine works on.
     pub setup: Setup,
+    /// Reads the levels beside the configuration file.
+    pub rules: Rules,
     /// Connections to venues.
     pub feeds: Vec<FeedDriver>,
     /// Channels by name.
@@ -115,7 +118,9 @@ pub async fn run(
     if !unknown.is_empty() {
         warn!(count = unknown.len(), "attempts whose answer is unknown are made again, with the same ids");
     }
-    let (engine, begun) = restored(plan.setup, &store, &clock).await?;
+    let (mut setup, mut rules) = (plan.setup, plan.rules);
+    setup.rules.extend(rules.begin(&store).await?);
+    let (engine, begun) = restored(setup, &store, &clock).await?;
     let channels = open(plan.channels)?;
     let post = Post {
         store: Arc::clone(&store),
@@ -127,7 +132,7 @@ pub async fn run(
         zone: chicago(),
     };
     let mut crew = Crew::new(clock);
-    crew.feed((engine, begun), plan.feeds, &post, lasts);
+    crew.feed((engine, rules, begun), plan.feeds, &post, lasts);
     crew.send(channels, &post);
     crew.care(Arc::clone(&store), plan.keep);
     let result = crew.work(stop).await;
@@ -185,7 +190,7 @@ impl Crew {
 
     fn feed(
         &mut self,
-        (engine, begun): (Engine, Step),
+        (engine, rules, begun): (Engine, Rules, Step),
         feeds: Vec<FeedDriver>,
         post: &Post,
         lasts: channel::Sender<Vec<Last>>,
@@ -206,6 +211,7 @@ impl Crew {
             clock: self.clock.clone(),
             pulse: pulse(&mut self.pulses, "watch", WATCH_WITHIN),
             recorded: BTreeMap::new(),
+            rules,
             begun,
             lasts,
         };

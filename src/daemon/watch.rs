@@ -16,6 +16,7 @@ use crate::daemon::chain::Chain;
 use crate::daemon::clock::Clock;
 use crate::daemon::past;
 use crate::daemon::pulse::Pulse;
+use crate::daemon::rules::{News, Rules};
 use crate::engine::report::Last;
 use crate::engine::saved::{SavedBook, SavedError, SavedLevel};
 use crate::engine::{Engine, Input, Step};
@@ -37,6 +38,8 @@ pub const QUEUE_BATCHES: usize = 256;
 const BATCHES_AT_ONCE: usize = 64;
 /// How far the prints were read is saved at least so often.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
+/// Levels that were added or removed beside the configuration file are looked for so often.
+const RULES_EVERY: Duration = Duration::from_secs(2);
 /// While nothing can be recorded, it is tried again so often.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// So many remarks are said one by one.
@@ -77,6 +80,8 @@ pub struct Watch {
     pub pulse: Pulse,
     /// How far the prints were read, as it was last recorded.
     pub recorded: BTreeMap<String, String>,
+    /// The levels beside the configuration file.
+    pub rules: Rules,
     /// What taking up the past established.
     pub begun: Step,
     /// Shows the last prices to whoever looks.
@@ -93,8 +98,9 @@ impl Watch {
         let mut step = std::mem::take(&mut self.begun);
         let (mut said, mut troubled) = (0, false);
         let mut flushed = self.clock.monotonic();
+        let mut looked = flushed;
         loop {
-            let open = self.gather(&mut items, &mut batches, &step, flushed, troubled).await;
+            let open = self.gather(&mut items, &mut batches, &step, (flushed, looked), troubled).await;
             for item in batches.drain(..).flatten() {
                 self.engine.handle(&Input::Item(item), &mut step);
             }
@@ -120,6 +126,11 @@ impl Watch {
                     Err(source) => return Err(source),
                 }
             }
+            let now = self.clock.monotonic();
+            if step.is_empty() && now.saturating_sub(looked) >= RULES_EVERY {
+                looked = now;
+                self.take_up_rules(&mut step).await?;
+            }
             self.pulse.beat();
             if !self.lasts.is_closed() {
                 self.lasts.send_replace(self.engine.lasts());
@@ -130,19 +141,20 @@ impl Watch {
         }
     }
 
-    /// Waits for ticks, a deadline of the engine, or the time to flush. Returns whether feeds are still open.
+    /// Waits for ticks, a deadline of the engine, or the time to flush or to look for rules. Returns whether feeds
+    /// are still open.
     async fn gather(
         &self,
         items: &mut mpsc::Receiver<Vec<Item>>,
         batches: &mut Vec<Vec<Item>>,
         step: &Step,
-        flushed: Duration,
+        (flushed, looked): (Duration, Duration),
         troubled: bool,
     ) -> bool {
         let flush = if troubled {
             self.clock.monotonic().saturating_add(RETRY_EVERY)
         } else {
-            flushed.saturating_add(FLUSH_EVERY)
+            flushed.saturating_add(FLUSH_EVERY).min(looked.saturating_add(RULES_EVERY))
         };
         let deadline = self.engine.deadline().map(|at| self.clock.monotonic_at(at));
         let wake = self.clock.instant_at(deadline.map_or(flush, |deadline| deadline.min(flush)));
@@ -155,6 +167,40 @@ impl Watch {
             n = items.recv_many(batches, BATCHES_AT_ONCE) => n > 0,
             () = tokio::time::sleep_until(wake) => true,
         }
+    }
+
+    /// Levels that were added or removed beside the configuration file.
+    async fn take_up_rules(&mut self, step: &mut Step) -> Result<(), WatchError> {
+        match self.news_of_rules(step).await {
+            Err(source) if source.is_passing() => {
+                warn!(error = %Chain(&source), "changed levels cannot be read; trying again");
+                Ok(())
+            }
+            done => done.map_err(WatchError::Store),
+        }
+    }
+
+    async fn news_of_rules(&mut self, step: &mut Step) -> Result<(), StoreError> {
+        let Some(News { removed, added }) = self.rules.news(self.store.history()).await? else {
+            return Ok(());
+        };
+        let gone = self.engine.remove(&removed);
+        let before: Vec<_> = (0..self.engine.book_count()).map(|book| self.engine.wanted(book)).collect();
+        let count = added.len();
+        for rule in added {
+            self.engine.add(rule);
+        }
+        for book in 0..self.engine.book_count() {
+            let now = self.engine.wanted(book);
+            if now.is_some() && before.get(book) != Some(&now) {
+                step.recall.insert(book);
+            }
+        }
+        info!(removed = removed.len(), added = count, "levels changed");
+        if !gone.is_empty() {
+            self.store.delete_levels(&gone).await?;
+        }
+        Ok(())
     }
 
     /// Events, who is told, and every state they rest on: one transaction.

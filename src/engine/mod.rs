@@ -23,6 +23,7 @@ pub mod measure;
 pub mod moves;
 mod passing;
 pub mod reject;
+mod remove;
 pub mod report;
 mod roll;
 pub mod rule;

@@ -211,7 +211,7 @@ impl Engine {
 }
 
 /// The name under which a level's state is saved: a line break, which no name has, sets the second half apart.
-fn key_of(level: &Level) -> String {
+pub(super) fn key_of(level: &Level) -> String {
     match level.rule.half {
         Some(Half::Second) => format!("{}\n2", level.rule.name),
         Some(Half::First) | None => level.rule.name.to_string(),

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 
 /// The rows of one statement. The text of more than about a thousand leaves the processor's caches, and then each
 /// row costs twice as much.
-const ROWS_AT_ONCE: usize = 1_000;
+pub(super) const ROWS_AT_ONCE: usize = 1_000;
 
 /// Everything that belongs together: it is recorded as a whole or not at all.
 #[derive(Clone, Copy, Debug)]
@@ -237,7 +237,7 @@ async fn save_books(connection: &mut SqliteConnection, books: &[SavedBook]) -> R
     Ok(())
 }
 
-fn json<T: Serialize + ?Sized>(rows: &T) -> Result<String, StoreError> {
+pub(super) fn json<T: Serialize + ?Sized>(rows: &T) -> Result<String, StoreError> {
     serde_json::to_string(rows).map_err(StoreError::Encode)
 }
 

@@ -1,14 +1,16 @@
 //! The few changes that a person may make beside the running daemon.
 //!
 //! SQLite lets a second process write; the lock of the daemon is not needed for a row that it does not keep in
-//! memory. Nothing else may be written this way.
+//! memory, nor for levels that it takes up by itself. Nothing else may be written this way.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::store::Store;
 use crate::store::bars::{Imported, StoredBar, StoredDay};
 use crate::store::delivery::{DeliveryId, State};
 use crate::store::error::StoreError;
+use crate::store::rules::NewRule;
 use crate::time::Timestamp;
 
 /// The database, open beside the process that works with it.
@@ -46,6 +48,26 @@ impl Desk {
     /// As [`Store::import_days`].
     pub async fn import_days(&self, days: &[StoredDay]) -> Result<Imported, StoreError> {
         self.0.import_days(days).await
+    }
+
+    /// Adds levels, all or none. Returns names that are there already, at most ten: then none was added.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn add_rules(&self, rules: &[NewRule], now: Timestamp) -> Result<Vec<String>, StoreError> {
+        self.0.add_rules(rules, now).await
+    }
+
+    /// Removes levels, all or none. Returns the names that are not there: then none was removed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn remove_rules(
+        &self,
+        names: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        self.0.remove_rules(names, now).await
     }
 
     /// Ends its connections.

@@ -24,6 +24,7 @@ pub mod thread;
 mod lock;
 mod open;
 mod prune;
+pub mod rules;
 mod schema;
 
 #[cfg(test)]

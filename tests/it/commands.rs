@@ -14,12 +14,13 @@ use crate::support::{Home, Running, until};
 
 /// 2024-11-25T13:56:00Z, in an open session of RTYZ4.
 const START_MS: i64 = 1_732_542_960_000;
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "",
     "run",
     "demo",
     "check",
     "replay",
+    "level",
     "events",
     "deliveries",
     "resend",

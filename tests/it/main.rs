@@ -16,6 +16,7 @@ mod commands;
 mod configuration;
 mod digest;
 mod faults;
+mod levels;
 mod market_data;
 mod records;
 mod rehearsal;

@@ -5,6 +5,7 @@ mod conditions;
 mod feeds;
 mod moves;
 mod properties;
+mod remove;
 mod restart;
 
 use std::collections::BTreeMap;
