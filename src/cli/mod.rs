@@ -6,6 +6,7 @@ pub mod check;
 pub mod deliveries;
 pub mod demo;
 pub mod events;
+pub mod explain;
 mod logging;
 pub mod output;
 pub mod replay;
@@ -97,6 +98,8 @@ enum Command {
     Check(check::Args),
     /// Run the configured rules over recorded data
     Replay(replay::Args),
+    /// Say why a level fired, or why it stayed quiet
+    Explain(explain::Args),
     /// Print the history
     Events(events::Args),
     /// Print the outbox
@@ -145,6 +148,7 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Command::Demo(args) => demo::main(&args),
         Command::Check(args) => check::main(config.as_deref(), &args),
         Command::Replay(args) => replay::main(config.as_deref(), &args),
+        Command::Explain(args) => explain::main(config.as_deref(), &args),
         Command::Events(args) => events::main(config.as_deref(), args),
         Command::Deliveries(args) => deliveries::main(config.as_deref(), &args),
         Command::Resend(args) => deliveries::resend(config.as_deref(), &args),

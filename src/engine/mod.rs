@@ -10,6 +10,7 @@ pub mod book;
 pub mod confirm;
 pub mod day;
 pub mod derive;
+pub mod explain;
 mod family;
 pub mod follow;
 pub mod gate;

@@ -10,6 +10,7 @@ use crate::event::{Event, EventId, ThreadId};
 use crate::store::Store;
 use crate::store::delivery::DeliveryId;
 use crate::store::error::StoreError;
+use crate::store::history::History;
 use crate::time::Timestamp;
 
 /// Everything that belongs together: it is recorded as a whole or not at all.
@@ -88,15 +89,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn load(&self) -> Result<(Vec<SavedLevel>, Vec<SavedBook>), StoreError> {
-        let mut transaction = self.history().begin().await?;
-        let levels = sqlx::query_as!(SavedLevel, "select key, fingerprint, state from levels order by key")
-            .fetch_all(&mut *transaction)
-            .await?;
-        let books = sqlx::query_as!(SavedBook, "select instrument, state from books order by instrument")
-            .fetch_all(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok((levels, books))
+        self.history().load().await
     }
 
     /// Forgets the levels of rules that no longer exist; returns how many there were.
@@ -111,6 +104,24 @@ impl Store {
             .await?;
         transaction.commit().await?;
         Ok(done.rows_affected())
+    }
+}
+
+impl History {
+    /// Every level and every book as last saved, in order of their keys.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn load(&self) -> Result<(Vec<SavedLevel>, Vec<SavedBook>), StoreError> {
+        let mut transaction = self.begin().await?;
+        let levels = sqlx::query_as!(SavedLevel, "select key, fingerprint, state from levels order by key")
+            .fetch_all(&mut *transaction)
+            .await?;
+        let books = sqlx::query_as!(SavedBook, "select instrument, state from books order by instrument")
+            .fetch_all(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok((levels, books))
     }
 }
 
