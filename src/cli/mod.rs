@@ -7,6 +7,7 @@ pub mod deliveries;
 pub mod demo;
 pub mod events;
 pub mod explain;
+pub mod lint;
 mod logging;
 pub mod output;
 pub mod replay;
