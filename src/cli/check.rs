@@ -1,22 +1,23 @@
 //! `breakwatch check`: validates everything without side effects, and says what it means.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use crate::cli::lint::Lints;
 use crate::cli::output::{print, print_json, table};
-use crate::cli::{CliError, Exit, load};
+use crate::cli::{CliError, Exit, explain, load, runtime};
 use crate::config::Config;
+use crate::daemon::chain::Chain;
 use crate::daemon::clock::Clock;
-use crate::engine::confirm;
-use crate::engine::level::Level;
-use crate::engine::marks::Grid;
+use crate::engine::derive::Source;
+use crate::engine::explain::Explanation;
 use crate::engine::rule::Rule;
-use crate::event::{Px, Side};
+use crate::engine::{Engine, confirm};
+use crate::event::{Px, Side, Space};
 use crate::market::instrument::Instrument;
-use crate::market::price::Price;
-use crate::market::tick::InstrumentId;
 use crate::time::Timestamp;
 
 /// Check the configuration without side effects, and print what it means.
@@ -56,11 +57,14 @@ struct LevelReport {
     instrument: String,
     contract: Option<String>,
     side: Side,
-    price: Px,
+    price: Option<Px>,
+    in_contract: Option<Px>,
     threshold: Option<Px>,
+    threshold_in_index: Option<Px>,
     approach: Option<Px>,
     rearm: Option<Px>,
     confirm: String,
+    state: String,
 }
 
 /// Runs the command.
@@ -70,30 +74,48 @@ struct LevelReport {
 pub fn main(path: Option<&Path>, args: &Args) -> Result<Exit, CliError> {
     let config = load(path)?;
     let secrets = super::run::read_secrets(&config)?;
-    let mut report = report(&config, Clock::real().wall());
+    let mut report = report(&config, Clock::real().wall())?;
     report.warnings.extend(config.warnings.iter().chain(&secrets.warnings).map(ToString::to_string));
     if args.json { print_json(&report) } else { print(&text(&report)) }
 }
 
-fn report(config: &Config, at: Timestamp) -> Report {
-    let mut warnings = Vec::new();
-    let instruments = config.instruments.iter().map(|instrument| instrument_report(instrument, at)).collect();
-    let levels = config
-        .levels
-        .iter()
-        .filter_map(|rule| {
-            let instrument = config.instruments.get(rule.instrument.index())?;
-            warnings.extend(lint(rule, instrument, &config.levels, at));
-            Some(level_report(rule, instrument, at))
-        })
-        .collect();
-    Report {
+fn report(config: &Config, at: Timestamp) -> Result<Report, CliError> {
+    let (engine, recorded, trouble) = runtime()?.block_on(known(config))?;
+    let said = engine.explain_all(at);
+    let by_name: HashMap<(&str, Side), &Explanation> =
+        said.iter().map(|said| ((&*said.name, said.side), said)).collect();
+    let mut lints = Lints::new(config, at, recorded);
+    let warnings = config.levels.iter().flat_map(|rule| {
+        let said = by_name.get(&(&*rule.name, rule.side)).copied();
+        lints.of(rule, said)
+    });
+    let warnings = trouble.into_iter().chain(warnings).collect();
+    let families = config.levels.iter().filter(|rule| matches!(rule.source, Some(Source::Round { .. })));
+    let families = families.filter_map(|rule| family_report(rule, config, at));
+    Ok(Report {
         at,
-        instruments,
-        levels,
+        instruments: config.instruments.iter().map(|instrument| instrument_report(instrument, at)).collect(),
+        levels: said.iter().map(level_report).chain(families).collect(),
         feeds: config.feeds.iter().map(|feed| feed.name.clone()).collect(),
         channels: config.channels.iter().map(|channel| channel.name.clone()).collect(),
         warnings,
+    })
+}
+
+/// What the database knows, if there is one; and what is wrong with it. A check needs none.
+async fn known(config: &Config) -> Result<(Engine, bool, Option<String>), CliError> {
+    let restored = async {
+        let history = explain::open(&config.storage.path).await?;
+        let engine = explain::engine(config, history.as_ref()).await;
+        let recorded = history.is_some();
+        if let Some(history) = history {
+            history.close().await;
+        }
+        Ok::<_, CliError>((engine?, recorded))
+    };
+    match restored.await {
+        Ok((engine, recorded)) => Ok((engine, recorded, None)),
+        Err(error) => Ok((explain::engine(config, None).await?, false, Some(Chain(&error).to_string()))),
     }
 }
 
@@ -110,61 +132,46 @@ fn instrument_report(instrument: &Instrument, at: Timestamp) -> InstrumentReport
     }
 }
 
-fn level_report(rule: &Rule, instrument: &Instrument, at: Timestamp) -> LevelReport {
-    let level = Level::new(rule.clone());
-    let marks = level.marks(Grid { tick: instrument.tick, atr: None });
-    let px = |seen: Price| Px::new(level.mirror(seen), instrument.tick);
-    let month = rule.contract.or_else(|| instrument.front(at));
+fn level_report(said: &Explanation) -> LevelReport {
+    let state = match said.state {
+        "not placed" => format!("not watched yet: waits for {}", said.missing.join(", ")),
+        state => state.to_owned(),
+    };
     LevelReport {
+        name: said.name.clone(),
+        instrument: said.instrument.clone(),
+        contract: said.contract.clone(),
+        side: said.side,
+        price: if said.space == Space::Index { said.in_index } else { said.in_contract },
+        in_contract: said.in_contract,
+        threshold: said.threshold,
+        threshold_in_index: said.threshold_in_index,
+        approach: said.approach,
+        rearm: said.rearm,
+        confirm: said.confirm.clone(),
+        state,
+    }
+}
+
+/// A rule for round numbers: its levels are made when price comes near.
+fn family_report(rule: &Rule, config: &Config, at: Timestamp) -> Option<LevelReport> {
+    let instrument = config.instruments.get(rule.instrument.index())?;
+    let month = rule.contract.or_else(|| instrument.front(at));
+    let confirm = confirm::describe(&rule.confirm);
+    Some(LevelReport {
         name: rule.name.to_string(),
         instrument: instrument.root.as_str().to_owned(),
         contract: month.map(|month| instrument.symbol(month).to_string()),
         side: rule.side,
-        price: Px::new(rule.price, instrument.tick),
-        threshold: marks.map(|marks| px(marks.broken)),
-        approach: marks.and_then(|marks| marks.approach).map(px),
-        rearm: marks.map(|marks| px(marks.rearm)),
-        confirm: if rule.confirm.is_empty() {
-            "first cross".into()
-        } else {
-            confirm::describe(&rule.confirm)
-        },
-    }
-}
-
-/// What makes a rule look as if it could never fire.
-fn lint(rule: &Rule, instrument: &Instrument, all: &[Rule], at: Timestamp) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let name = &rule.name;
-    if let Some(end) = rule.expires.filter(|end| *end <= at) {
-        warnings.push(format!("level {name:?} expired at {end}; it can never fire"));
-    }
-    if let Some(month) = rule.contract {
-        let last = instrument.last_trade(month);
-        if last <= at {
-            let symbol = instrument.symbol(month);
-            warnings.push(format!("level {name:?}: {symbol} stopped trading at {last}; it can never fire"));
-        }
-    }
-    if let Some(typical) = typical_price(rule.instrument, all) {
-        let (price, typical) = (rule.price.as_nanos(), typical.as_nanos());
-        if price > typical.saturating_mul(5) || price < typical.div_euclid(5) {
-            warnings.push(format!(
-                "level {name:?}: {} is far from the other levels of {}; is a digit missing or too many?",
-                rule.price,
-                instrument.root.as_str()
-            ));
-        }
-    }
-    warnings
-}
-
-/// The middle price of an instrument's levels, if there are enough to say.
-fn typical_price(instrument: InstrumentId, all: &[Rule]) -> Option<Price> {
-    let mut prices: Vec<Price> =
-        all.iter().filter(|rule| rule.instrument == instrument).map(|rule| rule.price).collect();
-    prices.sort_unstable();
-    if prices.len() < 3 { None } else { prices.get(prices.len() / 2).copied() }
+        price: None,
+        in_contract: None,
+        threshold: None,
+        threshold_in_index: None,
+        approach: None,
+        rearm: None,
+        confirm: if confirm.is_empty() { "first cross".into() } else { confirm },
+        state: "not watched yet: its levels are made when price comes near".into(),
+    })
 }
 
 fn text(report: &Report) -> String {
@@ -174,7 +181,17 @@ fn text(report: &Report) -> String {
         let rows: Vec<Vec<String>> =
             report.levels.iter().filter(|level| level.instrument == instrument.root).map(level_row).collect();
         if !rows.is_empty() {
-            let head = ["level", "side", "price", "breaks at", "approach", "re-arms at", "confirmed by"];
+            let head = [
+                "level",
+                "side",
+                "price",
+                "breaks at",
+                "in index",
+                "approach",
+                "re-arms at",
+                "confirmed by",
+                "state",
+            ];
             text.push_str(&table(&head, &rows).lines().map(|line| format!("  {line}\n")).collect::<String>());
         }
     }
@@ -216,10 +233,12 @@ fn level_row(level: &LevelReport) -> Vec<String> {
     vec![
         level.name.clone(),
         level.side.to_string(),
-        level.price.grouped(),
+        shown(level.price),
         shown(level.threshold),
+        shown(level.threshold_in_index),
         shown(level.approach),
         shown(level.rearm),
         level.confirm.clone(),
+        level.state.clone(),
     ]
 }

@@ -7,8 +7,10 @@ pub mod check;
 pub mod deliveries;
 pub mod demo;
 pub mod events;
+pub mod explain;
 pub mod import;
 pub mod level;
+pub mod lint;
 mod logging;
 pub mod output;
 pub mod replay;
@@ -104,6 +106,8 @@ enum Command {
     Import(import::Args),
     /// List, add and remove levels
     Level(level::Args),
+    /// Say why a level fired, or why it stayed quiet
+    Explain(explain::Args),
     /// Print the history
     Events(events::Args),
     /// Print the outbox
@@ -154,6 +158,7 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Command::Replay(args) => replay::main(config.as_deref(), &args),
         Command::Import(args) => import::main(config.as_deref(), &args),
         Command::Level(args) => level::main(config.as_deref(), &args),
+        Command::Explain(args) => explain::main(config.as_deref(), &args),
         Command::Events(args) => events::main(config.as_deref(), args),
         Command::Deliveries(args) => deliveries::main(config.as_deref(), &args),
         Command::Resend(args) => deliveries::resend(config.as_deref(), &args),

@@ -178,7 +178,8 @@ pub(super) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `; did you mean "margin"?`, or which names there are when none is near.
-pub(super) fn hint<'a>(text: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+#[must_use]
+pub fn hint<'a>(text: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(text, known.clone()) {
         Some(name) => format!("; did you mean {}?", quoted(name)),
         None => {

@@ -204,6 +204,30 @@ impl Pending {
         }
     }
 
+    /// How far one condition has come, in words.
+    #[must_use]
+    pub fn progress(&self, condition: &Confirm, scene: &Scene<'_>) -> String {
+        let beyond = |since: Option<Timestamp>| match since {
+            Some(since) => format_duration(scene.book.calendar.open_between(since, scene.at)) + " so far",
+            None => "not running".to_owned(),
+        };
+        match condition {
+            Confirm::Prints { size: None, .. } => format!("{} so far", self.prints),
+            Confirm::Prints { size: Some(_), .. } => {
+                format!("{} prints, {} contracts so far", self.prints, self.volume)
+            }
+            Confirm::Hold(_) => beyond(self.held_since),
+            Confirm::Quote(_) => beyond(self.quoted_since),
+            Confirm::BarClose { .. } => format!("{} so far", self.bars),
+            Confirm::SessionClose(_) if self.closed => "closed beyond".to_owned(),
+            Confirm::SessionClose(_) => "not closed beyond yet".to_owned(),
+            Confirm::Volume(_) => format!("{} contracts so far", self.volume),
+            Confirm::RelativeVolume(_) => {
+                scene.book.relative_volume().map_or("not known".to_owned(), |now| format!("{now} times now"))
+            }
+        }
+    }
+
     /// Whether the rule's patience is over.
     #[must_use]
     pub fn is_overdue(&self, within: Option<Duration>, scene: &Scene<'_>) -> bool {

@@ -54,6 +54,12 @@ impl LinkWatch {
         self.due
     }
 
+    /// Since when it is not well, and why.
+    #[must_use]
+    pub fn outage(&self) -> Option<(Timestamp, Reason)> {
+        self.saved.outage.as_ref().map(|outage| (outage.since, outage.reason))
+    }
+
     /// The name under which its state is saved.
     #[must_use]
     pub fn key(&self) -> String {

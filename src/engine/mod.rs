@@ -11,6 +11,7 @@ pub mod closes;
 pub mod confirm;
 pub mod day;
 pub mod derive;
+pub mod explain;
 mod family;
 pub mod follow;
 pub mod gate;

@@ -389,7 +389,8 @@ fn in_order(history: &History) -> impl Iterator<Item = News<'_>> {
 }
 
 /// Whether a place that is not known is a silence to be explained: the others are born every day anew.
-const fn needs_history(source: &Source) -> bool {
+#[must_use]
+pub const fn needs_history(source: &Source) -> bool {
     match source {
         Source::Prior { .. }
         | Source::High52w

@@ -11,6 +11,7 @@ use crate::store::Store;
 use crate::store::bars::{StoredBar, StoredDay, save_bars, save_days};
 use crate::store::delivery::DeliveryId;
 use crate::store::error::StoreError;
+use crate::store::history::History;
 use crate::time::Timestamp;
 
 /// The rows of one statement. The text of more than about a thousand leaves the processor's caches, and then each
@@ -109,15 +110,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn load(&self) -> Result<(Vec<SavedLevel>, Vec<SavedBook>), StoreError> {
-        let mut transaction = self.history().begin().await?;
-        let levels = sqlx::query_as!(SavedLevel, "select key, fingerprint, state from levels order by key")
-            .fetch_all(&mut *transaction)
-            .await?;
-        let books = sqlx::query_as!(SavedBook, "select instrument, state from books order by instrument")
-            .fetch_all(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok((levels, books))
+        self.history().load().await
     }
 
     /// Forgets the levels of rules that no longer exist; returns how many there were.
@@ -132,6 +125,24 @@ impl Store {
             .await?;
         transaction.commit().await?;
         Ok(done.rows_affected())
+    }
+}
+
+impl History {
+    /// Every level and every book as last saved, in order of their keys.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn load(&self) -> Result<(Vec<SavedLevel>, Vec<SavedBook>), StoreError> {
+        let mut transaction = self.begin().await?;
+        let levels = sqlx::query_as!(SavedLevel, "select key, fingerprint, state from levels order by key")
+            .fetch_all(&mut *transaction)
+            .await?;
+        let books = sqlx::query_as!(SavedBook, "select instrument, state from books order by instrument")
+            .fetch_all(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok((levels, books))
     }
 }
 

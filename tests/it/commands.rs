@@ -14,13 +14,15 @@ use crate::support::{Home, Running, until};
 
 /// 2024-11-25T13:56:00Z, in an open session of RTYZ4.
 const START_MS: i64 = 1_732_542_960_000;
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "",
     "run",
     "demo",
     "check",
     "replay",
+    "import",
     "level",
+    "explain",
     "events",
     "deliveries",
     "resend",
@@ -85,6 +87,60 @@ async fn the_history_is_printed_in_every_form_while_the_daemon_runs() {
     let ran = home.run(&["events", "show", "no-such-thing"]).expect(1);
     assert!(ran.err.contains("no-such-thing"), "{}", ran.err);
     assert!(daemon.is_alive(), "{}", daemon.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_level_is_explained_while_the_daemon_runs() {
+    let Told { home, inboxes: _inboxes, mut daemon, _tape } = told().await;
+    let said = home.run(&["explain", "2450", "--json"]).expect(0).json();
+    let level = &said[0]["now"][0];
+    assert_eq!((&level["state"], &level["threshold"]), (&"broken".into(), &"2450.0".into()), "{level}");
+    assert!(level["missing"][0].as_str().unwrap().starts_with("price back to"), "{level}");
+    let said = home.run(&["explain", "2450", "--at", "2024-11-25T13:56:30Z"]).expect(0).out;
+    assert!(said.contains("broken") && said.contains("level.broken at 2,450.0 (cross)"), "{said}");
+    let said = home.run(&["explain", "2450", "--at", "2024-11-25T13:00:00Z"]).expect(0).out;
+    assert!(said.contains("not recorded") && said.contains("level.broken"), "{said}");
+    assert!(daemon.is_alive(), "{}", daemon.log());
+}
+
+#[test]
+fn a_check_names_rules_that_can_never_fire_and_what_would_be_right() {
+    let level = |name: &str, more: &str| {
+        format!("[[level]]\nname = \"{name}\"\ninstrument = \"RTY\"\nside = \"resistance\"\n{more}\n")
+    };
+    let config = [
+        level("plain", "price = \"2500\""),
+        level("night", "price = \"2510\"\nsessions = \"rth\"\nbetween = [\"20:00\", \"21:00\"]"),
+        level("day", "price = \"2520\"\nsessions = \"rth\"\nbetween = [\"09:00\", \"10:00\"]"),
+        level("typo", "price = \"25300\""),
+    ];
+    let ran = Home::new(&config.concat()).run(&["check", "--json"]).expect(0).json();
+    let warnings: Vec<&str> =
+        ran[0]["warnings"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let about = |name: &str| warnings.iter().filter(|w| w.contains(&format!("level \"{name}\":"))).count();
+    assert_eq!((about("plain"), about("night"), about("day"), about("typo")), (0, 1, 0, 1), "{warnings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_knows_the_last_price_of_the_database() {
+    let Told { home, daemon, .. } = told().await;
+    daemon.kill();
+    let config = std::fs::read_to_string(home.path("breakwatch.toml")).unwrap();
+    let low = "\n[[level]]\nname = \"low\"\ninstrument = \"RTY\"\nside = \"resistance\"\nprice = \"2400\"\n";
+    home.write("breakwatch.toml", &format!("{config}{low}"));
+    let said = home.run(&["check"]).expect(0).out;
+    assert!(said.contains("level \"low\": a resistance at or below the last price 2,450.0"), "{said}");
+    assert!(said.contains("is side = \"support\" meant?"), "{said}");
+}
+
+#[test]
+fn without_a_database_a_level_is_explained_from_the_configuration() {
+    let home = Home::new(LEVELS);
+    let said = home.run(&["explain", "2450"]).expect(0).out;
+    assert!(said.contains("waits for its first price") && said.contains("there is no database"), "{said}");
+    let ran = home.run(&["explain", "245"]).expect(64);
+    assert!(ran.err.contains("there is no level \"245\"") && ran.err.contains("2450"), "{}", ran.err);
+    assert!(!home.path("breakwatch.db").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 
 mod breaks;
 mod conditions;
+mod explain;
 mod feeds;
 mod moves;
 mod properties;
