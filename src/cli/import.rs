@@ -24,8 +24,7 @@ use crate::time::parse_duration;
 
 /// Take bars into the ledger, so that derived levels have a history.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples: breakwatch import RTY_daily.csv --instrument RTY --daily\n          \
-                        breakwatch import RTYZ6_1m.csv.zst --instrument RTYZ6")]
+#[command(after_help = "Example: breakwatch import RTY_daily.csv --instrument RTY --daily")]
 pub struct Args {
     /// Bars, or trade dates with --daily; .zst files are unpacked
     #[arg(required = true, value_name = "FILE")]

@@ -138,8 +138,8 @@ fn without_a_database_a_level_is_explained_from_the_configuration() {
     let home = Home::new(LEVELS);
     let said = home.run(&["explain", "2450"]).expect(0).out;
     assert!(said.contains("waits for its first price") && said.contains("there is no database"), "{said}");
-    let ran = home.run(&["explain", "245"]).expect(64);
-    assert!(ran.err.contains("there is no level \"245\"") && ran.err.contains("2450"), "{}", ran.err);
+    let ran = home.run(&["explain", "24500"]).expect(64);
+    assert!(ran.err.contains("there is no level \"24500\"") && ran.err.contains("2450"), "{}", ran.err);
     assert!(!home.path("breakwatch.db").exists());
 }
 

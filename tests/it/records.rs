@@ -133,8 +133,8 @@ fn an_import_tells_what_it_left_out_and_adds_nothing_twice() {
         out,
         "RTY: 2173 trade dates read, 15 left out\ntrade dates: 2158 new, 0 replaced, 0 already there\n"
     );
-    assert!(err.contains(":2017: 2025-07-13 is a Sunday: no trade date"), "{err}");
-    assert!(err.contains(":2063: close 2422.9 is above high 2414.6"), "{err}");
+    assert!(err.contains(":2018: 2025-07-13 is a Sunday: no trade date"), "{err}");
+    assert!(err.contains(":2064: close 2422.9 is above high 2414.6"), "{err}");
     let (_, again, _) = import(&rty, "RTY");
     assert!(again.ends_with("trade dates: 0 new, 0 replaced, 2158 already there\n"), "{again}");
     let strict = ["import", rty.to_str().unwrap(), "--instrument", "RTY", "--daily", "--strict"];
