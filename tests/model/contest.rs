@@ -97,12 +97,16 @@ pub(crate) fn model(rule: &Rule, acts: &[Act]) -> Vec<Told> {
     for act in acts {
         let at = act.at;
         let of_kind: Option<Option<(Price, u32)>> = match act.what {
-            What::Trade(ticks, size) => Some((rule.price_from == PriceFrom::Trade).then(|| (price(ticks), size))),
+            What::Trade(ticks, size) => {
+                Some((rule.price_from == PriceFrom::Trade).then(|| (price(ticks), size)))
+            }
             What::Quote(bid, ask) if bid <= ask => Some(match rule.price_from {
                 PriceFrom::Trade => None,
                 PriceFrom::Bid => Some((price(bid), 0)),
                 PriceFrom::Ask => Some((price(ask), 0)),
-                PriceFrom::Mid => Some((Price::from_nanos(price(bid).as_nanos().midpoint(price(ask).as_nanos())), 0)),
+                PriceFrom::Mid => {
+                    Some((Price::from_nanos(price(bid).as_nanos().midpoint(price(ask).as_nanos())), 0))
+                }
             }),
             What::Clock => {
                 life.time(at.saturating_sub(Duration::from_millis(250)));

@@ -101,7 +101,10 @@ impl Life {
     }
 
     fn last(&self) -> Option<Price> {
-        self.noted.iter().rev().find_map(|n| if let Noted::Price { seen, .. } = n { Some(*seen) } else { None })
+        self.noted
+            .iter()
+            .rev()
+            .find_map(|n| if let Noted::Price { seen, .. } = n { Some(*seen) } else { None })
     }
 
     fn tell(&mut self, kind: Kind, reason: Reason, at: Timestamp, price: Option<Price>) {
@@ -131,26 +134,27 @@ impl Life {
         }
         self.noted.push(Noted::Price { at, seen, size });
         self.follow(at, seen);
-        let back = !self.beyond(seen);
+        let (back, first) = (!self.beyond(seen), self.stage == Stage::New);
         match self.stage {
             Stage::New => self.stage = if back { Stage::Armed } else { Stage::Spent(false) },
             Stage::Armed if !back => self.cross(at, seen, gap),
             Stage::Waiting(_) | Stage::Lapsed if back => self.stage = Stage::Armed,
             Stage::Waiting(_) => self.confirm(at),
-            Stage::Spent(_) if self.rearm_due().is_some_and(|due| due <= at) => self.rearm(at),
+            Stage::Spent(_) if self.rearm_due().is_some_and(|due| due <= at) => self.rearm(at, Some(seen)),
             Stage::Armed | Stage::Lapsed | Stage::Spent(_) | Stage::Ended => {}
         }
-        self.approach(at, seen);
+        self.approach(at, seen, first);
     }
 
-    fn approach(&mut self, at: Timestamp, seen: Price) {
+    fn approach(&mut self, at: Timestamp, seen: Price, first: bool) {
         let Some(approach) = self.rule.approach else { return };
         let (near, threshold) = (self.far(approach), self.threshold());
         if seen <= threshold.minus(near).minus(near) {
             self.near = false;
         }
         if seen >= threshold.minus(near) && !self.near {
-            if self.stage == Stage::Armed {
+            // To approach is to come from further away: the first price of all only says where price is.
+            if self.stage == Stage::Armed && !first {
                 self.tell(Kind::LevelApproached, Reason::WithinApproach, at, Some(seen));
             }
             self.near = true;
@@ -180,8 +184,8 @@ impl Life {
         self.breaks.push(at);
         let follow = self.rule.follow;
         let from = self.noted.iter().rposition(|n| matches!(n, Noted::Price { .. })).unwrap();
-        self.story = (follow.retest || follow.held || follow.failed)
-            .then_some(Story { at, from, retested: None });
+        self.story =
+            (follow.retest || follow.held || follow.failed).then_some(Story { at, from, retested: None });
         self.stage = Stage::Spent(true);
     }
 
@@ -245,8 +249,16 @@ impl Life {
             return;
         }
         let excursion = level.plus(self.far(retest.excursion));
-        let been = self.noted.iter().skip(story.from).any(|n| matches!(n, Noted::Price { seen, .. } if *seen >= excursion));
-        if story.retested.is_none() && within(story.at, retest.within) && been && seen <= level.plus(self.far(retest.zone)) {
+        let been = self
+            .noted
+            .iter()
+            .skip(story.from)
+            .any(|n| matches!(n, Noted::Price { seen, .. } if *seen >= excursion));
+        if story.retested.is_none()
+            && within(story.at, retest.within)
+            && been
+            && seen <= level.plus(self.far(retest.zone))
+        {
             self.story = Some(Story { retested: Some(at), ..story });
             if flags.retest {
                 self.tell(Kind::LevelRetested, Reason::BackInZone, at, Some(seen));
@@ -283,9 +295,10 @@ impl Life {
         Some(due)
     }
 
-    fn rearm(&mut self, at: Timestamp) {
+    /// By a price that did it, or by time alone.
+    fn rearm(&mut self, at: Timestamp, price: Option<Price>) {
         if self.stage == Stage::Spent(true) {
-            self.tell(Kind::LevelRearmed, Reason::Rearmed, at, self.last());
+            self.tell(Kind::LevelRearmed, Reason::Rearmed, at, price);
         }
         self.stage = Stage::Armed;
     }
@@ -303,7 +316,7 @@ impl Life {
             all.push((end, Self::end));
         }
         if let Some(due) = self.rearm_due() {
-            all.push((due, Self::rearm));
+            all.push((due, |life, at| life.rearm(at, None)));
         }
         if let Some((from, _)) = self.stretch().first() {
             for confirm in &self.rule.confirm {
@@ -324,7 +337,7 @@ impl Life {
     }
 
     fn end(&mut self, at: Timestamp) {
-        self.tell(Kind::LevelExpired, Reason::Expired, at, self.last());
+        self.tell(Kind::LevelExpired, Reason::Expired, at, None);
         self.stage = Stage::Ended;
         self.story = None;
     }

@@ -38,7 +38,11 @@ fn case(seed: u64, features: Features) -> Case {
 fn contest(features: Features, paths: u64) {
     let first = number("BREAKWATCH_SEED", 1);
     let search = |of: u64| -> Vec<u64> {
-        (first..first + paths).filter(|seed| seed % 2 == of).filter(|seed| case(*seed, features).differs()).take(6).collect()
+        (first..first + paths)
+            .filter(|seed| seed % 2 == of)
+            .filter(|seed| case(*seed, features).differs())
+            .take(6)
+            .collect()
     };
     let found: Vec<u64> = std::thread::scope(|scope| {
         let other = scope.spawn(|| search(1));

@@ -89,7 +89,8 @@ pub(crate) fn rule(dice: &mut Dice, features: Features, start: Timestamp) -> Rul
     terms.approach = dice.percent(40).then(|| ticks(dice, 1, 12));
     terms.confirm = (0..dice.pick(&[0, 0, 1, 1, 2, 3])).map(|_| confirm(dice)).collect();
     terms.confirm_within = dice.percent(30).then(|| secs(dice.between(1, 9)));
-    terms.fail = Fail { distance: ticks(dice, 0, 8), within: secs(dice.pick(&[3, 7, 30, 1800])), ..terms.fail };
+    terms.fail =
+        Fail { distance: ticks(dice, 0, 8), within: secs(dice.pick(&[3, 7, 30, 1800])), ..terms.fail };
     terms.retest = Retest {
         zone: ticks(dice, 0, 6),
         excursion: ticks(dice, 0, 12),

@@ -49,7 +49,7 @@ impl Case {
             |t, p| t.margin = p.margin,
             |t, p| t.approach = p.approach,
             |t, p| t.confirm = p.confirm.clone(),
-            |t, _| drop(t.confirm.pop()),
+            |t, _| t.confirm.truncate(t.confirm.len().saturating_sub(1)),
             |t, _| t.confirm = t.confirm.iter().skip(1).copied().collect(),
             |t, p| t.confirm_within = p.confirm_within,
             |t, p| t.fail = p.fail,
@@ -84,18 +84,23 @@ fn row(told: Option<&Told>) -> String {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (ours, plain) = (format!("{:#?}", self.rule.terms), format!("{:#?}", Terms::plain(self.rule.terms.instrument)));
+        let (ours, plain) =
+            (format!("{:#?}", self.rule.terms), format!("{:#?}", Terms::plain(self.rule.terms.instrument)));
         let own: Vec<&str> =
             ours.lines().filter(|line| !plain.lines().any(|p| p == *line)).map(str::trim).collect();
         writeln!(f, "  level {} {:?}: {}", self.rule.price, self.rule.side, own.join(" "))?;
         for act in &self.acts {
             let what = match act.what {
-                What::Trade(ticks, size) => format!("trade {} x {size}", crate::path::price(ticks).with_decimals(1)),
+                What::Trade(ticks, size) => {
+                    format!("trade {} x {size}", crate::path::price(ticks).with_decimals(1))
+                }
                 What::Quote(bid, ask) => {
                     let px = |ticks| crate::path::price(ticks).with_decimals(1);
                     format!("quote {} / {}", px(bid), px(ask))
                 }
-                What::Clock | What::Down | What::Live | What::Restart => format!("{:?}", act.what).to_lowercase(),
+                What::Clock | What::Down | What::Live | What::Restart => {
+                    format!("{:?}", act.what).to_lowercase()
+                }
             };
             writeln!(f, "  {} {what}", act.at)?;
         }
