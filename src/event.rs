@@ -195,6 +195,18 @@ names! {
         Expired = "expired",
         /// Another contract is in force, and its distance from the old one is unknown.
         SpreadUnknown = "spread unknown at roll",
+        /// Where the level lies follows from history, of which there is not enough yet.
+        HistoryUnknown = "history unknown",
+        /// Where the level lies follows from the index, whose distance from the futures is not known yet.
+        BasisUnknown = "basis unknown",
+        /// The contract was traded for the last time.
+        ContractExpired = "contract expired",
+        /// What the level follows from has changed.
+        Derived = "derived anew",
+        /// The futures lie at another distance from their index.
+        Basis = "basis changed",
+        /// A trade date ended beyond the record before it.
+        Record = "record beaten",
         /// By the roll policy.
         RollPolicy = "roll policy",
         /// The connection is gone.

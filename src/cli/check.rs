@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::daemon::clock::Clock;
 use crate::engine::confirm;
 use crate::engine::level::Level;
+use crate::engine::marks::Grid;
 use crate::engine::rule::Rule;
 use crate::event::{Px, Side};
 use crate::market::instrument::Instrument;
@@ -56,9 +57,9 @@ struct LevelReport {
     contract: Option<String>,
     side: Side,
     price: Px,
-    threshold: Px,
+    threshold: Option<Px>,
     approach: Option<Px>,
-    rearm: Px,
+    rearm: Option<Px>,
     confirm: String,
 }
 
@@ -110,7 +111,8 @@ fn instrument_report(instrument: &Instrument, at: Timestamp) -> InstrumentReport
 }
 
 fn level_report(rule: &Rule, instrument: &Instrument, at: Timestamp) -> LevelReport {
-    let level = Level::new(rule.clone(), instrument.tick);
+    let level = Level::new(rule.clone());
+    let marks = level.marks(Grid { tick: instrument.tick, atr: None });
     let px = |seen: Price| Px::new(level.mirror(seen), instrument.tick);
     let month = rule.contract.or_else(|| instrument.front(at));
     LevelReport {
@@ -119,9 +121,9 @@ fn level_report(rule: &Rule, instrument: &Instrument, at: Timestamp) -> LevelRep
         contract: month.map(|month| instrument.symbol(month).to_string()),
         side: rule.side,
         price: Px::new(rule.price, instrument.tick),
-        threshold: px(level.marks.broken),
-        approach: level.marks.approach.map(px),
-        rearm: px(level.marks.rearm),
+        threshold: marks.map(|marks| px(marks.broken)),
+        approach: marks.and_then(|marks| marks.approach).map(px),
+        rearm: marks.map(|marks| px(marks.rearm)),
         confirm: if rule.confirm.is_empty() {
             "first cross".into()
         } else {
@@ -206,14 +208,18 @@ fn in_chicago(at: Timestamp) -> String {
     zone.to_datetime(at.to_jiff()).strftime("%Y-%m-%d %H:%M CT").to_string()
 }
 
+fn shown(price: Option<Px>) -> String {
+    price.map_or_else(|| "-".into(), |px| px.grouped())
+}
+
 fn level_row(level: &LevelReport) -> Vec<String> {
     vec![
         level.name.clone(),
         level.side.to_string(),
         level.price.grouped(),
-        level.threshold.grouped(),
-        level.approach.map_or_else(|| "-".into(), |px| px.grouped()),
-        level.rearm.grouped(),
+        shown(level.threshold),
+        shown(level.approach),
+        shown(level.rearm),
         level.confirm.clone(),
     ]
 }

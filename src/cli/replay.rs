@@ -9,13 +9,13 @@ use crate::cli::output::{complain, print, print_json, table};
 use crate::cli::{CliError, Exit, load};
 use crate::config::Config;
 use crate::engine::rule::Rule;
-use crate::engine::{Engine, Limits, Setup, Step};
+use crate::engine::{Engine, FeedSetup, Limits, Rolls, Setup, Step};
 use crate::event::{Event, Kind};
 use crate::market::bar::Bar;
 use crate::market::bar_text::{self, BarRow, Parsed};
 use crate::market::instrument::Instrument;
 use crate::market::symbol::{ContractMonth, Symbol};
-use crate::market::tick::InstrumentId;
+use crate::market::tick::{FeedId, InstrumentId};
 use crate::study::compare::{Comparison, Setting};
 use crate::study::replay::Replay;
 use crate::study::report::{self, Run};
@@ -109,7 +109,8 @@ type Contract = (Option<String>, Vec<Bar>);
 
 impl Data<'_> {
     fn replay(&self, rules: Vec<Rule>) -> Vec<Event> {
-        let mut replay = Replay { engine: engine(self.config, rules), instrument: self.id };
+        let calendar = self.instrument.calendar.clone();
+        let mut replay = Replay::new(engine(self.config, self.id, rules), self.id, calendar, FeedId(0));
         let mut step = Step::default();
         for row in &self.rows {
             replay.bar(&row.bar, self.month_of(row), &mut step);
@@ -185,14 +186,16 @@ fn month_of(name: &str, at: Timestamp) -> Option<ContractMonth> {
     Symbol::parse(name, super::year_of(at)).ok().map(|symbol| symbol.month)
 }
 
-fn engine(config: &Config, rules: Vec<Rule>) -> Engine {
+fn engine(config: &Config, id: InstrumentId, rules: Vec<Rule>) -> Engine {
     Engine::new(Setup {
         instruments: config.instruments.clone(),
         guards: config.guards.clone(),
+        basis: config.basis.clone(),
         rules,
-        feeds: Vec::new(),
+        feeds: vec![FeedSetup { name: "recording".to_owned(), instruments: vec![id] }],
         limits: Limits::default(),
         rehearsal: false,
+        rolls: Rolls::ByData,
     })
 }
 

@@ -31,16 +31,18 @@ pub(super) const FILE: Shape = Shape {
 /// A file that is named by `include`.
 pub(super) const INCLUDED: Shape = shape("included file", &["level"]);
 /// `[storage]`
-pub(super) const STORAGE: Shape = shape("storage", &["path", "keep_events"]);
+pub(super) const STORAGE: Shape = shape("storage", &["path", "keep_events", "keep_bars"]);
 /// `[log]`
 pub(super) const LOG: Shape = shape("log", &["filter", "format"]);
 /// `[retry]`
 pub(super) const RETRY: Shape = shape("retry", &["delays", "give_up_after"]);
 /// `[instrument.X]`
 pub(super) const INSTRUMENT: Shape =
-    shape("instrument", &["name", "index", "tick", "point_value", "mic", "dated", "roll", "guard"]);
+    shape("instrument", &["name", "index", "tick", "point_value", "mic", "dated", "roll", "guard", "basis"]);
 /// `roll = { … }`
 pub(super) const ROLL: Shape = shape("instrument.roll", &["days_before_expiry", "explicit"]);
+/// `basis = { … }`
+pub(super) const BASIS: Shape = shape("instrument.basis", &["rates", "r", "q", "index"]);
 /// `[[feed]]` with `kind = "json"`
 pub(super) const FEED: Shape = shape(
     "feed",
@@ -76,13 +78,14 @@ pub(super) const QUOTE: Shape = shape("feed.quote", &["each", "where", "symbol",
 /// `time = { … }`
 pub(super) const TIME: Shape = shape("feed.time", &["at", "unit"]);
 /// `[[level]]`
-pub(super) const LEVEL: Shape = Shape {
-    name: "level",
-    keys: &[
+pub(super) const LEVEL: Shape = shape(
+    "level",
+    &[
         "name",
         "instrument",
         "contract",
         "price",
+        "source",
         "side",
         "space",
         "price_from",
@@ -92,6 +95,7 @@ pub(super) const LEVEL: Shape = Shape {
         "zone",
         "confirm",
         "confirm_within",
+        "reject",
         "fail",
         "retest",
         "follow",
@@ -101,6 +105,11 @@ pub(super) const LEVEL: Shape = Shape {
         "max_per_session",
         "gap",
         "sessions",
+        "days",
+        "between",
+        "zone_name",
+        "when",
+        "starts",
         "expires",
         "severity",
         "tags",
@@ -108,28 +117,70 @@ pub(super) const LEVEL: Shape = Shape {
         "said_by",
         "url",
     ],
-    later: &[
-        ("source", "price"),
-        ("reject", "fail, retest"),
-        ("days", "sessions, expires"),
-        ("between", "sessions, expires"),
-        ("zone_name", "sessions, expires"),
-        ("when", "sessions, expires"),
-    ],
-};
+);
+/// The keys of a level that a table of values can have as columns: those with one plain value.
+pub(super) const LEVEL_COLUMNS: &[&str] = &[
+    "name",
+    "instrument",
+    "contract",
+    "price",
+    "side",
+    "space",
+    "price_from",
+    "strict",
+    "margin",
+    "approach",
+    "zone",
+    "rearm",
+    "grace",
+    "cooldown",
+    "max_per_session",
+    "gap",
+    "sessions",
+    "starts",
+    "expires",
+    "severity",
+    "note",
+    "said_by",
+    "url",
+];
 /// An item of `confirm`
-pub(super) const CONFIRM: Shape = Shape {
-    name: "level.confirm",
-    keys: &["prints", "size", "hold", "volume"],
-    later: &[
-        ("bar_close", CONFIRMATIONS),
-        ("bars", CONFIRMATIONS),
-        ("session_close", CONFIRMATIONS),
-        ("relative_volume", CONFIRMATIONS),
-        ("quote", CONFIRMATIONS),
-    ],
-};
-const CONFIRMATIONS: &str = "prints (with size), hold, volume";
+pub(super) const CONFIRM: Shape = shape(
+    "level.confirm",
+    &["prints", "size", "hold", "bar_close", "bars", "session_close", "volume", "relative_volume", "quote"],
+);
+/// `reject = { … }`
+pub(super) const REJECT: Shape = shape("level.reject", &["distance", "within"]);
+/// An item of `when`
+pub(super) const WHEN: Shape = shape(
+    "level.when",
+    &["instrument", "above", "below", "stronger_than", "weaker_than", "by", "over", "any", "all"],
+);
+/// `source = { kind = "round", … }`
+pub(super) const SOURCE_ROUND: Shape = shape("level.source.round", &["kind", "step"]);
+/// `source = { kind = "prior_day", … }`, and of the longer periods
+pub(super) const SOURCE_PRIOR: Shape = shape("level.source.prior_day", &["kind", "of", "hours"]);
+/// `source = { kind = "week", … }`, and of the longer periods
+pub(super) const SOURCE_PERIOD: Shape = shape("level.source.week", &["kind", "state", "of", "hours"]);
+/// `source = { kind = "overnight", … }`
+pub(super) const SOURCE_OVERNIGHT: Shape = shape("level.source.overnight", &["kind", "of"]);
+/// `source = { kind = "opening_range", … }`
+pub(super) const SOURCE_OPENING_RANGE: Shape =
+    shape("level.source.opening_range", &["kind", "minutes", "line"]);
+/// `source = { kind = "record_high" }`, and what else needs no further key
+pub(super) const SOURCE_RECORD: Shape = shape("level.source.record_high", &["kind"]);
+/// `source = { kind = "pivot", … }`
+pub(super) const SOURCE_PIVOT: Shape = shape("level.source.pivot", &["kind", "family", "line", "hours"]);
+/// `source = { kind = "sma", … }` and `ema`
+pub(super) const SOURCE_AVERAGE: Shape = shape("level.source.sma", &["kind", "n", "bar"]);
+/// `source = { kind = "vwap", … }`
+pub(super) const SOURCE_VWAP: Shape = shape("level.source.vwap", &["kind", "anchor", "sigmas"]);
+/// `source = { kind = "donchian", … }`
+pub(super) const SOURCE_DONCHIAN: Shape = shape("level.source.donchian", &["kind", "n", "bar", "of"]);
+/// `source = { kind = "swing", … }`
+pub(super) const SOURCE_SWING: Shape = shape("level.source.swing", &["kind", "left", "right", "bar", "of"]);
+/// `source = { kind = "trendline", … }`
+pub(super) const SOURCE_TRENDLINE: Shape = shape("level.source.trendline", &["kind", "from", "to", "log"]);
 /// `fail = { … }`
 pub(super) const FAIL: Shape = shape("level.fail", &["distance", "within", "by"]);
 /// `retest = { … }`
@@ -165,6 +216,7 @@ pub(super) const SHAPES: &[&Shape] = &[
     &RETRY,
     &INSTRUMENT,
     &ROLL,
+    &BASIS,
     &FEED,
     &GREET,
     &HEARTBEAT,
@@ -173,6 +225,20 @@ pub(super) const SHAPES: &[&Shape] = &[
     &TIME,
     &LEVEL,
     &CONFIRM,
+    &REJECT,
+    &WHEN,
+    &SOURCE_ROUND,
+    &SOURCE_PRIOR,
+    &SOURCE_PERIOD,
+    &SOURCE_OVERNIGHT,
+    &SOURCE_OPENING_RANGE,
+    &SOURCE_RECORD,
+    &SOURCE_PIVOT,
+    &SOURCE_AVERAGE,
+    &SOURCE_VWAP,
+    &SOURCE_DONCHIAN,
+    &SOURCE_SWING,
+    &SOURCE_TRENDLINE,
     &FAIL,
     &RETEST,
     &CONSOLE,

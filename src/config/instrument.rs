@@ -46,6 +46,11 @@ impl Instruments {
         instruments
     }
 
+    /// Those of a configuration that has been loaded.
+    pub(super) fn of(list: &[Instrument]) -> Self {
+        Self { list: list.to_vec(), ..Self::default() }
+    }
+
     /// The instrument that a value names.
     pub(super) fn find(&self, value: &Value) -> Result<InstrumentId, Refusal> {
         self.find_name(value::text(value)?)
@@ -106,7 +111,7 @@ fn configured(
         }
     };
     let section = file.inner(table, &INSTRUMENT, format!("{place}."));
-    let guard = section.read("guard", value::positive_distance);
+    let guard = section.read("guard", value::fixed_distance);
     let mut instrument = match Instrument::builtin(name) {
         Some(instrument) => instrument,
         None => {
@@ -162,8 +167,12 @@ fn change(section: &Section<'_>, instrument: &mut Instrument, near_year: i16) {
 
 fn roll(section: &Section<'_>, root: Root, near_year: i16) -> Option<RollPolicy> {
     if section.get("roll")?.is_str() {
-        let words = &[("cme_monday", RollPolicy::CmeMonday), ("cme_thursday", RollPolicy::CmeThursday)];
-        return section.read("roll", value::choice(words, &["volume"]));
+        const WORDS: &[(&str, RollPolicy)] = &[
+            ("cme_monday", RollPolicy::CmeMonday),
+            ("cme_thursday", RollPolicy::CmeThursday),
+            ("volume", RollPolicy::Volume),
+        ];
+        return section.read("roll", value::choice(WORDS, &[]));
     }
     let given = section.section("roll", &ROLL)?;
     let days = given.read("days_before_expiry", value::whole(0..=400)).map(RollPolicy::DaysBeforeExpiry);

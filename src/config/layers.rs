@@ -25,8 +25,10 @@ const SECTIONS: [&str; 4] = ["storage", "log", "retry", "instrument"];
 /// The file lies below this key in the `config` crate's tree. At its top that crate reads keys as paths, where
 /// one such as `"a[99999999999]"` would make a list of that length; further down keys are taken as they are.
 const ROOT: &str = "file";
-/// All files together are at most so large.
-pub(super) const BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// All files together are at most so large,
+const BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// but for tables of levels, which are together at most so large.
+const TABLES_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// At most so many files are included.
 const INCLUDED_MAX: usize = 1_000;
 
@@ -42,27 +44,50 @@ pub(super) fn find(given: Option<&Path>, env: &BTreeMap<String, String>) -> Resu
     found.ok_or_else(|| ConfigError::NotFound(PATHS.iter().map(PathBuf::from).collect()))
 }
 
-/// Reads a file of at most `budget` bytes, and takes them off the budget.
-pub(super) fn read(path: &Path, budget: &mut u64) -> Result<String, ConfigError> {
+/// How much may still be read.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: u64,
+    max: u64,
+    what: &'static str,
+}
+
+impl Budget {
+    /// For the configuration itself.
+    pub(super) const fn of_files() -> Self {
+        Self { left: BYTES_MAX, max: BYTES_MAX, what: "the configuration is" }
+    }
+
+    /// For tables of levels.
+    pub(super) const fn of_tables() -> Self {
+        Self { left: TABLES_BYTES_MAX, max: TABLES_BYTES_MAX, what: "the tables of levels are" }
+    }
+
+    /// Takes what was read off.
+    pub(super) fn take(&mut self, bytes: usize, origin: &str) -> Result<(), ConfigError> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
+            let max = self.max / 1024 / 1024;
+            let text = format!("{} larger than {max} MiB, all files together", self.what);
+            single(origin, ProblemKind::File, text)
+        })?;
+        Ok(())
+    }
+}
+
+/// Reads a file that fits the budget, and takes it off.
+pub(super) fn read(path: &Path, budget: &mut Budget) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(budget.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-    let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    file.take(budget.left.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     let origin = path.display().to_string();
-    *budget = budget.checked_sub(read).ok_or_else(|| too_large(&origin))?;
+    budget.take(bytes.len(), &origin)?;
     String::from_utf8(bytes).map_err(|e| {
         let good = e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default();
         let place = place(&String::from_utf8_lossy(good), good.len());
         syntax(&format!("{origin}:{place}"), "is not UTF-8 text")
     })
-}
-
-/// The mistake of a configuration that is too large.
-pub(super) fn too_large(origin: &str) -> ConfigError {
-    let text =
-        format!("the configuration is larger than {} MiB, all files together", BYTES_MAX / 1024 / 1024);
-    single(origin, ProblemKind::File, text)
 }
 
 fn syntax(origin: &str, text: &str) -> ConfigError {

@@ -4,13 +4,14 @@
 //! turns values into checked types. Loading has no side effects and reads no secret; `secrets` does that.
 //! A relative path in the file starts at the file's directory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::engine::rule::Rule;
+use crate::engine::basis::Basis;
+use crate::engine::rule::{Half, Rule, When};
 use crate::market::instrument::Instrument;
 use crate::market::price::Distance;
 use crate::market::tick::InstrumentId;
@@ -18,12 +19,15 @@ use crate::outbox::retry::Schedule;
 use crate::outbox::route::Route;
 
 mod address;
+mod basis;
 pub mod channel;
 pub mod feed;
 mod file;
+mod gate;
 mod instrument;
 mod layers;
 mod level;
+pub mod level_table;
 pub mod problem;
 pub mod roots;
 mod route;
@@ -32,6 +36,7 @@ pub mod secrets;
 mod section;
 pub mod service;
 mod settings;
+mod source;
 mod spec;
 mod value;
 
@@ -39,6 +44,8 @@ use channel::ChannelConfig;
 use feed::FeedConfig;
 use file::{FILE, INCLUDED, LEVEL, ROUTE};
 use instrument::Instruments;
+use level::Facts;
+use level_table::Levels;
 use problem::{Problem, Problems};
 use route::Known;
 use section::{Origin, Section};
@@ -59,6 +66,8 @@ pub struct Config {
     pub instruments: Vec<Instrument>,
     /// How far from the market a print is not believed, where that is configured.
     pub guards: BTreeMap<InstrumentId, Distance>,
+    /// How an index price becomes a price of the contract, where that is configured.
+    pub basis: BTreeMap<InstrumentId, Basis>,
     /// The feeds, in the order of the file; a `FeedId` is the place in it.
     pub feeds: Vec<FeedConfig>,
     /// The levels: those of the file, then those of the included files.
@@ -122,7 +131,7 @@ impl Config {
         near_year: i16,
     ) -> Result<Self, ConfigError> {
         let path = layers::find(path, env)?;
-        let mut budget = layers::BYTES_MAX;
+        let mut budget = layers::Budget::of_files();
         let text = layers::read(&path, &mut budget)?;
         build(&text, &path, env, near_year, budget)
     }
@@ -132,8 +141,8 @@ impl Config {
     /// # Errors
     /// When anything in it is wrong; all mistakes are told together.
     pub fn parse(text: &str, origin: &str, near_year: i16) -> Result<Self, ConfigError> {
-        let size = u64::try_from(text.len()).unwrap_or(u64::MAX);
-        let budget = layers::BYTES_MAX.checked_sub(size).ok_or_else(|| layers::too_large(origin))?;
+        let mut budget = layers::Budget::of_files();
+        budget.take(text.len(), origin)?;
         build(text, Path::new(origin), &BTreeMap::new(), near_year, budget)
     }
 
@@ -150,7 +159,7 @@ fn build(
     path: &Path,
     env: &BTreeMap<String, String>,
     near_year: i16,
-    mut budget: u64,
+    mut budget: layers::Budget,
 ) -> Result<Config, ConfigError> {
     let mut origin = Origin { file: path.display().to_string(), overrides: BTreeMap::new() };
     let dir = path.parent().unwrap_or(Path::new(""));
@@ -166,56 +175,72 @@ fn build(
     }
 }
 
-/// An included file, with its place.
-type Included = (Origin, toml::Table);
+/// What `include` names.
+struct Included {
+    /// Files with `[[level]]`, with their places.
+    files: Vec<(Origin, toml::Table)>,
+    /// Tables of levels: file and text.
+    tables: Vec<(String, String)>,
+}
 
 fn included(
     root: &Section<'_>,
     dir: &Path,
     main: &Path,
-    budget: &mut u64,
-) -> Result<Vec<Included>, ConfigError> {
+    budget: &mut layers::Budget,
+) -> Result<Included, ConfigError> {
     let paths = root.read("include", |patterns| layers::included(patterns, dir, main)).unwrap_or_default();
-    let mut files = Vec::with_capacity(paths.len());
+    let mut included = Included { files: Vec::new(), tables: Vec::new() };
+    let mut table_budget = layers::Budget::of_tables();
     for path in paths {
         let file = path.display().to_string();
-        let table = layers::parse(&layers::read(&path, budget)?, &file)?;
-        files.push((Origin { file, overrides: BTreeMap::new() }, table));
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+            included.tables.push((file, layers::read(&path, &mut table_budget)?));
+        } else {
+            let table = layers::parse(&layers::read(&path, budget)?, &file)?;
+            included.files.push((Origin { file, overrides: BTreeMap::new() }, table));
+        }
     }
-    Ok(files)
+    Ok(included)
 }
 
 /// Everything that the tables say. What is wrong is told, and then the result is not used.
 fn assemble(
     root: &Section<'_>,
-    included: &[Included],
+    included: &Included,
     dir: &Path,
     near_year: i16,
     problems: &Problems,
 ) -> Config {
-    let mut levels = root.named("level", |_| Ok(&LEVEL));
-    for (origin, table) in included {
+    let mut sections = root.named("level", |_| Ok(&LEVEL));
+    for (origin, table) in &included.files {
         let file = Section::root(table, &INCLUDED, origin, problems);
-        levels.extend(file.named("level", |_| Ok(&LEVEL)));
+        sections.extend(file.named("level", |_| Ok(&LEVEL)));
     }
     let feeds = root.named("feed", feed::shape);
     let channels = root.named("channel", channel::shape);
-    for (what, sections) in [("level", &levels), ("feed", &feeds), ("channel", &channels)] {
+    for (what, sections) in [("level", &sections), ("feed", &feeds), ("channel", &channels)] {
         tell_duplicates(what, sections);
     }
-    let of_levels = levels.iter().filter_map(|level| level.get("instrument")?.as_str());
-    let used = of_levels.chain(feeds.iter().flat_map(feed::instrument_names));
-    let instruments = Instruments::collect(root, used, near_year);
+    let instruments = instruments(root, &sections, &feeds, included, near_year);
+    let basis = basis::read(root, &instruments);
     let (storage, log, retry) = (service::storage(root, dir), service::log(root), service::retry(root));
-    let known =
-        Known { instruments: instruments.roots(), levels: names(&levels), channels: names(&channels) };
     let feeds = feeds.iter().filter_map(|f| feed::feed(f, &instruments, near_year, dir)).collect();
-    let levels = levels.iter().filter_map(|l| level::rule(l, &instruments, near_year)).collect();
-    let channels = channels.iter().filter_map(|c| channel::channel(c, dir)).collect();
+    let facts = Facts { instruments: &instruments, basis: &basis, near_year };
+    let single: Vec<Vec<Rule>> = sections.iter().map(|level| level::rules(level, &facts)).collect();
+    let read = |(origin, text): &(String, String)| level_table::read(text, origin, &facts, problems);
+    let tables: Vec<Levels> = included.tables.iter().map(read).collect();
+    let known = Known {
+        instruments: instruments.roots(),
+        levels: level_names(&sections, &single, &tables, problems),
+        channels: names(&channels),
+    };
     let routes = root.sections("route", &ROUTE).iter().map(|r| route::route(r, &known)).collect();
+    let channels = channels.iter().filter_map(|c| channel::channel(c, dir)).collect();
+    let levels = single.into_iter().flatten().chain(tables.into_iter().flat_map(|table| table.rules));
+    let levels = levels.collect();
     let (instruments, guards) = instruments.into_parts();
-    let warnings = Vec::new();
-    let origin = String::new();
+    let (origin, warnings) = (String::new(), Vec::new());
     let config = Config {
         origin,
         storage,
@@ -223,6 +248,7 @@ fn assemble(
         retry,
         instruments,
         guards,
+        basis,
         feeds,
         levels,
         channels,
@@ -233,8 +259,58 @@ fn assemble(
     config
 }
 
+/// The instruments that are configured, or named by anything.
+fn instruments(
+    root: &Section<'_>,
+    levels: &[Section<'_>],
+    feeds: &[Section<'_>],
+    included: &Included,
+    near_year: i16,
+) -> Instruments {
+    let of_tables: BTreeSet<String> =
+        included.tables.iter().flat_map(|(_, text)| level_table::instrument_names(text)).collect();
+    let mut used = basis::instrument_names(root);
+    used.extend(feeds.iter().flat_map(feed::instrument_names));
+    used.extend(of_tables.iter().map(String::as_str));
+    for level in levels {
+        used.extend(level.get("instrument").and_then(toml::Value::as_str));
+        if let Some(conditions) = level.get("when") {
+            gate::instrument_names(conditions, &mut used);
+        }
+    }
+    Instruments::collect(root, used, near_year)
+}
+
 fn names<'a>(sections: &[Section<'a>]) -> BTreeSet<&'a str> {
     sections.iter().filter_map(|section| section.get("name")?.as_str()).collect()
+}
+
+/// The names of all levels, and of those with which something else is wrong. Names that are there twice are
+/// told, but for the halves of a level, which share theirs.
+fn level_names<'a>(
+    sections: &[Section<'a>],
+    single: &'a [Vec<Rule>],
+    tables: &'a [Levels],
+    problems: &Problems,
+) -> HashSet<&'a str> {
+    let (mut seen, mut declared) = (HashSet::new(), HashSet::new());
+    for (section, rules) in sections.iter().zip(single) {
+        let name = section.get("name").and_then(toml::Value::as_str);
+        if rules.is_empty() {
+            seen.extend(name);
+        }
+        // That a name stands in the files twice has been told.
+        let told = !declared.insert(name);
+        for rule in rules.iter().filter(|rule| rule.half != Some(Half::Second)) {
+            if !seen.insert(&*rule.name) && !told {
+                section.refuse("name", format!("another level has the name {:?} already", rule.name));
+            }
+        }
+    }
+    for table in tables {
+        level_table::tell_duplicates(table, &mut seen, problems);
+    }
+    seen
 }
 
 fn tell_duplicates(what: &str, sections: &[Section<'_>]) {
@@ -258,18 +334,41 @@ fn warn(root: &Section<'_>, config: &Config) {
     }
     let fed: BTreeSet<_> =
         config.feeds.iter().flat_map(|feed| &feed.subscriptions).map(|s| s.instrument).collect();
-    let watched: BTreeSet<_> = config.levels.iter().map(|level| level.instrument).collect();
-    for id in watched.difference(&fed) {
-        if let Some(instrument) = config.instruments.get(id.index()) {
-            root.warn(format!("no [[feed]] brings {}, so its levels are not watched", instrument.root));
+    let unfed = |used: BTreeSet<InstrumentId>, what: &str| {
+        for instrument in used.difference(&fed).filter_map(|id| config.instruments.get(id.index())) {
+            root.warn(format!("no [[feed]] brings {}, so {what}", instrument.root));
         }
-    }
+    };
+    unfed(config.levels.iter().map(|level| level.instrument).collect(), "its levels are not watched");
+    let mut asked = BTreeSet::new();
+    config.levels.iter().for_each(|level| asked_of(&level.when, &mut asked));
+    unfed(asked, "levels whose when asks for it stay silent");
+    let measured = config.basis.values().filter_map(|basis| match basis {
+        Basis::Index(id) => Some(*id),
+        Basis::Rates(_) => None,
+    });
+    unfed(measured.collect(), "no basis is measured against it");
     if config.routes.is_empty() {
         return;
     }
     let reached: BTreeSet<&str> = config.routes.iter().flat_map(|r| &r.to).map(String::as_str).collect();
     for channel in config.channels.iter().filter(|channel| !reached.contains(channel.name.as_str())) {
         root.warn(format!("no [[route]] leads to channel {:?}", channel.name));
+    }
+}
+
+/// The instruments that conditions ask for.
+fn asked_of(conditions: &[When], found: &mut BTreeSet<InstrumentId>) {
+    for condition in conditions {
+        match condition {
+            When::Above(id, _) | When::Below(id, _) => {
+                found.insert(*id);
+            }
+            When::Stronger(strength) | When::Weaker(strength) => {
+                found.extend([strength.of, strength.than]);
+            }
+            When::Any(inner) | When::All(inner) => asked_of(inner, found),
+        }
     }
 }
 

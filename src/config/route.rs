@@ -1,6 +1,6 @@
 //! `[[route]]` to [`Route`]: which events go to which channels.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use toml::Value;
 
@@ -15,8 +15,8 @@ use crate::outbox::route::{Route, SeverityMatch};
 pub(super) struct Known<'a> {
     /// The roots of the instruments.
     pub(super) instruments: BTreeSet<&'a str>,
-    /// The names of the levels.
-    pub(super) levels: BTreeSet<&'a str>,
+    /// The names of the levels, of which there can be a million.
+    pub(super) levels: HashSet<&'a str>,
     /// The names of the channels.
     pub(super) channels: BTreeSet<&'a str>,
 }
@@ -34,7 +34,7 @@ pub(super) fn route(route: &Section<'_>, known: &Known<'_>) -> Route {
         kinds: criteria.and_then(|c| c.read("kind", value::one_or_more(kind))),
         severity: criteria.and_then(|c| c.read("severity", severity)),
         instruments: list("instrument", &|v| one_of("level or feed of instrument", &known.instruments, v)),
-        levels: list("level", &|v| one_of("level", &known.levels, v)),
+        levels: list("level", &|v| level(&known.levels, v)),
         tags: list("tag", &value::name),
         to: to.unwrap_or_default(),
         go_on: route.read("continue", value::flag).unwrap_or(false),
@@ -47,6 +47,14 @@ fn one_of(what: &str, names: &BTreeSet<&str>, value: &Value) -> Result<String, R
         return Ok(name);
     }
     Err(format!("there is no {what} {}{}", quoted(&name), hint(&name, names.iter().copied())).into())
+}
+
+fn level(names: &HashSet<&str>, value: &Value) -> Result<String, Refusal> {
+    match value.as_str() {
+        Some(name) if names.contains(name) => Ok(name.to_owned()),
+        // Sorted only now, so that the same mistake is always told in the same words.
+        Some(_) | None => one_of("level", &names.iter().copied().collect(), value),
+    }
 }
 
 fn kind(value: &Value) -> Result<Kind, Refusal> {

@@ -43,7 +43,18 @@ impl<'a> Section<'a> {
         origin: &'a Origin,
         problems: &'a Problems,
     ) -> Self {
-        let section = Self { table, shape, origin, prefix: String::new(), problems };
+        Self::at(table, shape, origin, String::new(), problems)
+    }
+
+    /// A table that stands alone; `prefix` stands before its keys in messages.
+    pub(super) fn at(
+        table: &'a Table,
+        shape: &'static Shape,
+        origin: &'a Origin,
+        prefix: String,
+        problems: &'a Problems,
+    ) -> Self {
+        let section = Self { table, shape, origin, prefix, problems };
         section.check_keys();
         section
     }
@@ -136,14 +147,30 @@ impl<'a> Section<'a> {
 
     /// A table that was found in this one; `prefix` stands before its keys in messages.
     pub(super) fn inner(&self, table: &'a Table, shape: &'static Shape, prefix: String) -> Self {
-        let section = Self { table, shape, origin: self.origin, prefix, problems: self.problems };
+        let section = self.opened(table, shape, prefix);
         section.check_keys();
         section
     }
 
-    /// Whether the table names a key that is not available yet.
-    pub(super) fn names_later(&self, key: &str) -> bool {
-        self.shape.later.iter().any(|(later, _)| *later == key) && self.table.contains_key(key)
+    /// The same of a table that was opened before, whose unknown keys have been told.
+    pub(super) fn opened(&self, table: &'a Table, shape: &'static Shape, prefix: String) -> Self {
+        Self { table, shape, origin: self.origin, prefix, problems: self.problems }
+    }
+
+    /// The table under a key whose shape depends on what stands in it.
+    pub(super) fn section_of(
+        &self,
+        key: &'static str,
+        shape: impl FnOnce(&'a Table) -> Result<&'static Shape, Refusal>,
+    ) -> Option<Self> {
+        let table = self.read(key, table)?;
+        match shape(table) {
+            Ok(shape) => Some(self.inner(table, shape, format!("{}{key}.", self.prefix))),
+            Err(refusal) => {
+                self.refuse_at(&format!("{key}.kind"), refusal);
+                None
+            }
+        }
     }
 
     /// Whether nothing stands in the table.

@@ -13,6 +13,8 @@ use crate::outbox::retry::Schedule;
 
 /// The database, unless the configuration says otherwise.
 const PATH: &str = "/var/lib/breakwatch/breakwatch.db";
+/// Bars are kept so long, unless the configuration says otherwise.
+const KEEP_BARS: Duration = Duration::from_secs(400 * 86_400);
 /// What is logged, unless the configuration says otherwise.
 const FILTER: &str = "info";
 /// A schedule has at most so many delays.
@@ -25,6 +27,8 @@ pub struct Storage {
     pub path: PathBuf,
     /// How long events are kept; `None` = forever.
     pub keep_events: Option<Duration>,
+    /// How long bars are kept; `None` = forever.
+    pub keep_bars: Option<Duration>,
 }
 
 /// What is logged, and how.
@@ -57,6 +61,7 @@ pub(super) fn storage(file: &Section<'_>, dir: &Path) -> Storage {
     Storage {
         path: dir.join(section.and_then(|s| s.read("path", value::line)).unwrap_or_else(|| PATH.to_owned())),
         keep_events: section.and_then(|s| s.read("keep_events", keep)).unwrap_or(None),
+        keep_bars: section.and_then(|s| s.read("keep_bars", keep)).unwrap_or(Some(KEEP_BARS)),
     }
 }
 

@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::problem::{Refusal, hint, not_available, quoted, shown};
 use super::section::list;
-use crate::market::price::{Distance, Price};
+use crate::market::price::{Distance, Price, PriceError};
 use crate::time::{Timestamp, parse_duration};
 
 /// The most characters of a name.
@@ -20,6 +20,9 @@ const TEXT_MAX: usize = 10_000;
 const ITEMS_MAX: usize = 1_000;
 /// No duration of a configuration is longer: a hundred years.
 const DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+/// How long a bar can be.
+const BAR_LENGTHS: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(23 * 3_600);
 
 /// Any text.
 pub(super) fn text(value: &Value) -> Result<&str, Refusal> {
@@ -33,13 +36,15 @@ pub(super) fn text(value: &Value) -> Result<&str, Refusal> {
 /// A text on one line, not empty, without control characters: it may end in a header or on a terminal.
 pub(super) fn line(value: &Value) -> Result<String, Refusal> {
     let text = text(value)?;
+    check_line(text)?;
+    Ok(text.to_owned())
+}
+
+fn check_line(text: &str) -> Result<(), Refusal> {
     if text.chars().any(char::is_control) {
         return Err(format!("{} contains control characters", quoted(text)).into());
     }
-    if text.trim().is_empty() {
-        return Err("is empty".into());
-    }
-    Ok(text.to_owned())
+    if text.trim().is_empty() { Err("is empty".into()) } else { Ok(()) }
 }
 
 /// A text that may have several lines.
@@ -53,11 +58,18 @@ pub(super) fn lines(value: &Value) -> Result<String, Refusal> {
 
 /// A name: one short line.
 pub(super) fn name(value: &Value) -> Result<String, Refusal> {
-    let name = line(value)?;
+    let name = text(value)?;
+    check_name(name)?;
+    Ok(name.to_owned())
+}
+
+/// Whether a text can be a name.
+pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
+    check_line(name)?;
     if name.chars().count() > NAME_MAX {
-        return Err(format!("{} is longer than {NAME_MAX} characters", quoted(&name)).into());
+        return Err(format!("{} is longer than {NAME_MAX} characters", quoted(name)).into());
     }
-    Ok(name)
+    Ok(())
 }
 
 /// `true` or `false`.
@@ -86,21 +98,26 @@ pub(super) fn price(value: &Value) -> Result<Price, Refusal> {
             return Err(format!("{} is not a price like 2500, 2442.74 or \"2442.74\"", shown(value)).into());
         }
     };
-    price.map_err(|e| format!("{e}; a price is written 2500, 2442.74 or \"2442.74\"").into())
+    price.map_err(not_a_price)
+}
+
+/// A price in a text.
+pub(super) fn price_text(text: &str) -> Result<Price, Refusal> {
+    text.parse().map_err(not_a_price)
+}
+
+fn not_a_price(error: PriceError) -> Refusal {
+    format!("{error}; a price is written 2500, 2442.74 or \"2442.74\"").into()
 }
 
 /// A distance such as `2 ticks`.
 pub(super) fn distance(value: &Value) -> Result<Distance, Refusal> {
-    const RIGHT: &str = "a distance like \"2 ticks\", \"10 points\" or \"0.4 %\"";
+    const RIGHT: &str = "a distance like \"2 ticks\", \"10 points\", \"0.4 %\" or \"0.25 atr\"";
     match value {
         Value::String(text) if text.trim().starts_with('-') => {
             Err(format!("{} is negative; {RIGHT} is not", quoted(text)).into())
         }
-        Value::String(text) => match text.parse() {
-            Ok(Distance::Atr(_)) => Err(not_available(&quoted(text), "ticks, points, %")),
-            Ok(distance) => Ok(distance),
-            Err(_) => Err(format!("{} is not {RIGHT}", quoted(text)).into()),
-        },
+        Value::String(text) => text.parse().map_err(|_| format!("{} is not {RIGHT}", quoted(text)).into()),
         Value::Integer(_)
         | Value::Float(_)
         | Value::Boolean(_)
@@ -118,6 +135,26 @@ pub(super) fn positive_distance(value: &Value) -> Result<Distance, Refusal> {
         Distance::Points(p) | Distance::Percent(p) | Distance::Atr(p) => p <= Price::ZERO,
     };
     if nothing { Err(format!("{} must be more than nothing", shown(value)).into()) } else { Ok(distance) }
+}
+
+/// A distance that is more than nothing, and known without any history.
+pub(super) fn fixed_distance(value: &Value) -> Result<Distance, Refusal> {
+    match positive_distance(value)? {
+        Distance::Atr(_) => {
+            Err(format!("{} needs a history; here it is ticks, points or %", shown(value)).into())
+        }
+        distance @ (Distance::Ticks(_) | Distance::Points(_) | Distance::Percent(_)) => Ok(distance),
+    }
+}
+
+/// The length of a bar: whole minutes, shorter than a day.
+pub(super) fn bar_length(value: &Value) -> Result<Duration, Refusal> {
+    let length = duration(value)?;
+    let whole = length.subsec_nanos() == 0 && length.as_secs() % 60 == 0;
+    if whole && BAR_LENGTHS.contains(&length) {
+        return Ok(length);
+    }
+    Err(format!("{} is not the length of a bar: whole minutes, from \"1m\" to \"23h\"", shown(value)).into())
 }
 
 /// A duration such as `5s`.

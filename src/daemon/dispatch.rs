@@ -213,7 +213,15 @@ impl Dispatch {
         let mut others = deliveries(&events, &post.router, &post.targets, post.clock.wall());
         others.retain(|delivery| delivery.channel != self.name);
         let committed_at = post.clock.wall();
-        let commit = Commit { events: &events, deliveries: &others, levels: &[], books: &[], committed_at };
+        let commit = Commit {
+            events: &events,
+            deliveries: &others,
+            levels: &[],
+            books: &[],
+            bars: &[],
+            days: &[],
+            committed_at,
+        };
         post.store.commit(&commit).await?;
         post.bells.ring(others.iter().map(|delivery| delivery.channel.as_str()));
         Ok(())

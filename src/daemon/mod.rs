@@ -21,6 +21,7 @@ pub mod dispatch;
 pub mod health;
 pub mod ingest;
 pub mod notify;
+pub mod past;
 pub mod plan;
 pub mod pulse;
 pub mod shutdown;

@@ -4,11 +4,12 @@ use crate::config::Config;
 use crate::config::feed::FeedConfig;
 use crate::config::secret::SecretSource;
 use crate::config::secrets::{FeedSecrets, Secrets};
+use crate::daemon::care::Keep;
 use crate::daemon::clock::Clock;
 use crate::daemon::ingest::{FeedDriver, Perishable, Subscribed};
 use crate::daemon::pulse::Pulse;
 use crate::daemon::start::Plan;
-use crate::engine::{self, FeedSetup, Setup};
+use crate::engine::{self, FeedSetup, Rolls, Setup};
 use crate::feed::json::Json;
 use crate::feed::json::spec::Spec;
 use crate::feed::session::{self, Session};
@@ -35,7 +36,7 @@ pub fn build(config: &Config, secrets: Secrets, clock: &Clock) -> Plan {
         channels,
         schedule: config.retry.clone(),
         database: config.storage.path.clone(),
-        keep: config.storage.keep_events,
+        keep: Keep { events: config.storage.keep_events, bars: config.storage.keep_bars },
     }
 }
 
@@ -49,10 +50,12 @@ pub fn setup(config: &Config, clock: &Clock) -> Setup {
     Setup {
         instruments: config.instruments.clone(),
         guards: config.guards.clone(),
+        basis: config.basis.clone(),
         rules: config.levels.clone(),
         feeds: feeds.collect(),
         limits: engine_limits(clock),
         rehearsal: clock.is_rehearsal(),
+        rolls: Rolls::ByPolicy,
     }
 }
 

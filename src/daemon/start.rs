@@ -1,5 +1,6 @@
 //! Puts the tasks together, runs them, and takes them down in order.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +13,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::daemon::bell::Bells;
-use crate::daemon::care;
+use crate::daemon::care::{self, Keep};
 use crate::daemon::clock::Clock;
 use crate::daemon::dispatch::{Dispatch, DispatchError, Post};
 use crate::daemon::ingest::{self, FeedDriver, IngestError};
 use crate::daemon::notify;
+use crate::daemon::past;
 use crate::daemon::pulse::{Pulse, Pulses};
 use crate::daemon::watch::{QUEUE_BATCHES, Watch, WatchError};
 use crate::deliver::{Channel, DeliverError, Settings};
 use crate::engine::saved::{SavedBook, SavedError, SavedLevel};
-use crate::engine::{Engine, Setup, report::Last};
+use crate::engine::{Engine, Setup, Step, report::Last};
 use crate::market::tick::Item;
 use crate::outbox::retry::Schedule;
 use crate::outbox::route::Router;
@@ -50,8 +52,8 @@ pub struct Plan {
     pub schedule: Schedule,
     /// The ledger.
     pub database: PathBuf,
-    /// How long events are kept; `None` = forever.
-    pub keep: Option<Duration>,
+    /// How long events and bars are kept.
+    pub keep: Keep,
 }
 
 /// Why a run could not begin, or ended early.
@@ -113,7 +115,7 @@ pub async fn run(
     if !unknown.is_empty() {
         warn!(count = unknown.len(), "attempts whose answer is unknown are made again, with the same ids");
     }
-    let engine = restored(plan.setup, &store, &clock).await?;
+    let (engine, begun) = restored(plan.setup, &store, &clock).await?;
     let channels = open(plan.channels)?;
     let post = Post {
         store: Arc::clone(&store),
@@ -125,7 +127,7 @@ pub async fn run(
         zone: chicago(),
     };
     let mut crew = Crew::new(clock);
-    crew.feed(engine, plan.feeds, &post, lasts);
+    crew.feed((engine, begun), plan.feeds, &post, lasts);
     crew.send(channels, &post);
     crew.care(Arc::clone(&store), plan.keep);
     let result = crew.work(stop).await;
@@ -133,7 +135,7 @@ pub async fn run(
     result
 }
 
-async fn restored(setup: Setup, store: &Store, clock: &Clock) -> Result<Engine, RunError> {
+async fn restored(setup: Setup, store: &Store, clock: &Clock) -> Result<(Engine, Step), RunError> {
     let (levels, books) = store.load().await?;
     let levels: Vec<SavedLevel> = levels
         .into_iter()
@@ -147,7 +149,11 @@ async fn restored(setup: Setup, store: &Store, clock: &Clock) -> Result<Engine, 
         info!(levels = gone.join(", "), "no longer in the configuration");
         store.delete_levels(&gone).await?;
     }
-    Ok(engine)
+    let mut step = Step::default();
+    for book in 0..engine.book_count() {
+        past::teach(&mut engine, book, store.history(), clock.now(), &mut step).await?;
+    }
+    Ok((engine, step))
 }
 
 /// All tasks, by the order in which they are taken down.
@@ -179,7 +185,7 @@ impl Crew {
 
     fn feed(
         &mut self,
-        engine: Engine,
+        (engine, begun): (Engine, Step),
         feeds: Vec<FeedDriver>,
         post: &Post,
         lasts: channel::Sender<Vec<Last>>,
@@ -199,7 +205,8 @@ impl Crew {
             bells: post.bells.clone(),
             clock: self.clock.clone(),
             pulse: pulse(&mut self.pulses, "watch", WATCH_WITHIN),
-            recorded: Vec::new(),
+            recorded: BTreeMap::new(),
+            begun,
             lasts,
         };
         self.feeding.spawn(async move { Ok(watch.run(items).await?) });
@@ -214,7 +221,7 @@ impl Crew {
         }
     }
 
-    fn care(&mut self, store: Arc<Store>, keep: Option<Duration>) {
+    fn care(&mut self, store: Arc<Store>, keep: Keep) {
         let care = care::run(store, keep, self.clock.clone(), self.close_channels.clone());
         self.sending.spawn(async move {
             care.await;

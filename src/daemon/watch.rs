@@ -3,7 +3,7 @@
 //!
 //! The only task that touches the engine. It never waits for a peer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use crate::daemon::bell::Bells;
 use crate::daemon::chain::Chain;
 use crate::daemon::clock::Clock;
+use crate::daemon::past;
 use crate::daemon::pulse::Pulse;
 use crate::engine::report::Last;
 use crate::engine::saved::{SavedBook, SavedError, SavedLevel};
@@ -37,6 +38,8 @@ const BATCHES_AT_ONCE: usize = 64;
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 /// While nothing can be recorded, it is tried again so often.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// So many remarks are said one by one.
+const REMARKS_SAID: usize = 100;
 /// While nothing can be recorded, the feeds are held back from here on.
 const UNRECORDED_MAX: usize = 100_000;
 
@@ -69,7 +72,9 @@ pub struct Watch {
     /// Shows that this task makes progress.
     pub pulse: Pulse,
     /// How far the prints were read, as it was last recorded.
-    pub recorded: Vec<SavedBook>,
+    pub recorded: BTreeMap<String, String>,
+    /// What taking up the past established.
+    pub begun: Step,
     /// Shows the last prices to whoever looks.
     pub lasts: tokio::sync::watch::Sender<Lasts>,
 }
@@ -81,7 +86,7 @@ impl Watch {
     /// When the ledger is damaged or gone: the process must end, since nothing it says would be true.
     pub async fn run(mut self, mut items: mpsc::Receiver<Vec<Item>>) -> Result<(), WatchError> {
         let mut batches = Vec::with_capacity(BATCHES_AT_ONCE);
-        let mut step = Step::default();
+        let mut step = std::mem::take(&mut self.begun);
         let (mut said, mut troubled) = (0, false);
         let mut flushed = self.clock.monotonic();
         loop {
@@ -92,13 +97,15 @@ impl Watch {
             self.engine.handle(&Input::Clock(self.clock.now()), &mut step);
             said = self.say(&mut step, said);
             let due = self.clock.monotonic().saturating_sub(flushed) >= FLUSH_EVERY;
-            if !step.is_empty() || due || !open {
+            if !step.is_empty() || !step.recall.is_empty() || due || !open {
                 match self.record(&step).await {
                     Ok(()) => {
                         if std::mem::take(&mut troubled) {
                             info!("the ledger can be written again");
                         }
+                        let recall = std::mem::take(&mut step.recall);
                         (step, said) = (Step::default(), 0);
+                        self.recall(recall, &mut step).await?;
                         flushed = self.clock.monotonic();
                     }
                     Err(WatchError::Store(source)) if open && source.is_passing() => {
@@ -148,8 +155,10 @@ impl Watch {
 
     /// Events, who is told, and every state they rest on: one transaction.
     async fn record(&mut self, step: &Step) -> Result<(), WatchError> {
-        let read = self.engine.saved_books()?;
-        if step.is_empty() && read == self.recorded {
+        let mut read = self.engine.saved_books()?;
+        read.retain(|book| self.recorded.get(&book.key) != Some(&book.state));
+        let (bars, days) = past::stored(&self.engine, step);
+        if step.is_empty() && read.is_empty() && bars.is_empty() && days.is_empty() {
             // A closed market writes nothing.
             return Ok(());
         }
@@ -161,12 +170,25 @@ impl Watch {
             deliveries: &deliveries,
             levels: &levels,
             books: &books,
+            bars: &bars,
+            days: &days,
             committed_at: self.clock.wall(),
         };
         let new = self.store.commit(&commit).await.map_err(WatchError::Store)?;
-        self.recorded = read;
+        self.recorded.extend(read.into_iter().map(|book| (book.key, book.state)));
+        self.engine.saved();
         if !new.is_empty() {
             self.bells.ring(deliveries.iter().map(|delivery| delivery.channel.as_str()));
+        }
+        Ok(())
+    }
+
+    /// A contract is in force whose own past the engine does not know.
+    async fn recall(&mut self, books: BTreeSet<usize>, step: &mut Step) -> Result<(), WatchError> {
+        for book in books {
+            let now = self.clock.now();
+            let taught = past::teach(&mut self.engine, book, self.store.history(), now, step).await;
+            taught.map_err(WatchError::Store)?;
         }
         Ok(())
     }
@@ -180,8 +202,12 @@ impl Watch {
         for (reason, count) in std::mem::take(&mut step.dropped) {
             warn!(%reason, count, "updates were not believed");
         }
-        for (level, at, remark) in std::mem::take(&mut step.remarks) {
-            info!(level = self.engine.level_name(level), %at, ?remark, "remark");
+        let remarks = std::mem::take(&mut step.remarks);
+        for (level, at, remark) in remarks.iter().take(REMARKS_SAID) {
+            info!(level = self.engine.level_name(*level), %at, remark = remark.as_str(), "remark");
+        }
+        if remarks.len() > REMARKS_SAID {
+            info!(count = remarks.len(), "remarks, of which the first were said");
         }
         step.events.iter().skip(said).for_each(say_event);
         step.events.len()

@@ -1,14 +1,23 @@
 //! The market of one instrument: what is known of it now, and which levels hang on it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::basis::Basis;
+use crate::engine::day::{Closing, DaySoFar};
+use crate::engine::derive::atr::{AverageTrueRange, PERIOD};
+use crate::engine::derive::volume::VolumeProfile;
+use crate::engine::derive::{Day, Deriver, Minute, News, Source};
 use crate::engine::guard::{Guard, Print, Verdict};
 use crate::engine::index::{Index, LevelIndex};
+use crate::engine::marks::Grid;
+use crate::engine::measure::Measured;
 use crate::engine::rule::PriceFrom;
 use crate::engine::scene::Gap;
-use crate::market::calendar::{Calendar, SessionState};
+use crate::engine::side::SideMarket;
+use crate::market::calendar::{Calendar, SessionBounds, SessionState};
 use crate::market::instrument::Instrument;
 use crate::market::price::{Price, TickSize};
 use crate::market::symbol::ContractMonth;
@@ -55,6 +64,73 @@ pub struct Saved {
     pub low: Option<Price>,
     /// Last trade of the trade date before.
     pub prior: Option<Price>,
+    /// The trade date so far.
+    #[serde(default)]
+    pub day: Option<DaySoFar>,
+    /// The trades from which the settlement is made.
+    #[serde(default)]
+    pub closing: Closing,
+    /// How far the futures lie from their index.
+    #[serde(default)]
+    pub basis: Measured,
+    /// The next contract's market, as far as it is seen.
+    #[serde(default)]
+    pub side: Option<SideMarket>,
+    /// Contracts traded in the trade date.
+    #[serde(default)]
+    pub volume: u64,
+    /// By volume this month takes over with its next print.
+    #[serde(default)]
+    pub roll_to: Option<ContractMonth>,
+    /// The contract has been traded for the last time, and that was said.
+    #[serde(default)]
+    pub expired: bool,
+}
+
+/// Closes of the last minutes, for returns over a few of them.
+#[derive(Clone, Debug, Default)]
+pub struct Closes {
+    /// So many are kept; none when nobody asks.
+    pub keep: Duration,
+    list: VecDeque<(Timestamp, Price)>,
+}
+
+impl Closes {
+    fn push(&mut self, end: Timestamp, close: Price) {
+        if self.keep.is_zero() {
+            return;
+        }
+        let oldest = end.saturating_sub(self.keep);
+        // One before the oldest stays: it is the price that held then.
+        while self.list.get(1).is_some_and(|(at, _)| *at <= oldest) {
+            self.list.pop_front();
+        }
+        self.list.push_back((end, close));
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    /// The close of the last minute that had ended at this time; `None` before the first one.
+    #[must_use]
+    pub fn at(&self, at: Timestamp) -> Option<Price> {
+        let after = self.list.partition_point(|(end, _)| *end <= at);
+        self.list.get(after.checked_sub(1)?).map(|(_, close)| *close)
+    }
+}
+
+/// A derived place, and the levels that lie there.
+#[derive(Clone, Debug)]
+pub struct Derived {
+    /// From where.
+    pub source: Source,
+    /// What it has learnt.
+    pub deriver: Deriver,
+    /// Whose place it is.
+    pub levels: Vec<LevelIndex>,
+    /// Where it lay when the last trade date was over: a record beyond it is news.
+    pub announced: Option<Price>,
 }
 
 /// Levels that compare one kind of price.
@@ -89,6 +165,36 @@ pub struct Book {
     pub timers: BTreeSet<(Timestamp, LevelIndex)>,
     /// The part of the day, valid until its end.
     pub session: SessionState,
+    /// The session in progress; while the market is closed, the last one.
+    pub bounds: Option<SessionBounds>,
+    /// The minute in progress.
+    pub minute: Option<Minute>,
+    /// Closes of the last minutes.
+    pub closes: Closes,
+    /// Places that follow from history.
+    pub derived: Vec<Derived>,
+    /// The average true range of the last trade dates, if a rule measures with it,
+    pub atr: Option<AverageTrueRange>,
+    /// and what distances are measured with until the next one.
+    pub measure: Option<Price>,
+    /// What volume is usual, if a rule asks.
+    pub profile: Option<VolumeProfile>,
+    /// Levels that must be told of every quote.
+    pub quoted: BTreeSet<LevelIndex>,
+    /// When the last quote came.
+    pub quoted_at: Option<Timestamp>,
+    /// Levels with distances in average true ranges.
+    pub in_atr: Vec<LevelIndex>,
+    /// Levels in index prices.
+    pub in_index: Vec<LevelIndex>,
+    /// It was said which levels have no place.
+    pub places_told: bool,
+    /// When its only contract is traded for the last time.
+    pub expires: Option<Timestamp>,
+    /// Where levels in index prices lie, if it is configured.
+    pub basis: Option<Basis>,
+    /// When the engine must look at it, whatever trades.
+    pub due: Option<Timestamp>,
     /// The next doubtful print is worth an event again from here on.
     pub doubt_told_until: Timestamp,
     resume: Option<Position>,
@@ -138,7 +244,29 @@ impl Book {
                 high: None,
                 low: None,
                 prior: None,
+                day: None,
+                closing: Closing::default(),
+                basis: Measured::default(),
+                side: None,
+                volume: 0,
+                roll_to: None,
+                expired: false,
             },
+            bounds: None,
+            minute: None,
+            closes: Closes::default(),
+            derived: Vec::new(),
+            atr: None,
+            measure: None,
+            in_atr: Vec::new(),
+            in_index: Vec::new(),
+            places_told: false,
+            quoted_at: None,
+            expires: None,
+            profile: None,
+            quoted: BTreeSet::new(),
+            basis: None,
+            due: None,
             lanes: Default::default(),
             prices: BTreeSet::new(),
             timers: BTreeSet::new(),
@@ -238,28 +366,174 @@ impl Book {
         again || at < resume.at
     }
 
-    /// Takes the time in, and with it a new part of the day. Returns whether a new trade date began.
-    pub fn advance(&mut self, at: Timestamp) -> bool {
+    /// What distances are measured with.
+    #[must_use]
+    pub const fn grid(&self) -> Grid {
+        Grid { tick: self.tick, atr: self.measure }
+    }
+
+    /// Takes the time in, and with it a new part of the day. Returns the trade date that is over, if one is.
+    pub fn advance(&mut self, at: Timestamp) -> Option<Day> {
         if at < self.session.until && self.session.until != Timestamp::MIN {
-            return false;
+            return None;
         }
+        let over = self.bounds;
         self.session = self.calendar.state(at);
+        let bounds = self.calendar.session_bounds(at);
+        self.bounds = bounds.or(self.bounds);
         let date = self.session.trade_date;
         let today = i32::from(date.year())
             .saturating_mul(10_000)
             .saturating_add(i32::from(date.month()).saturating_mul(100))
             .saturating_add(i32::from(date.day()));
-        let began = today != self.saved.trade_date;
-        if began {
-            self.saved.trade_date = today;
-            self.saved.prior = self.last(PriceFrom::Trade).or(self.saved.prior);
-            self.saved.high = None;
-            self.saved.low = None;
-            if let Some(last_at) = self.saved.last_at {
-                self.unwatched(last_at);
-            }
+        if today == self.saved.trade_date {
+            return None;
         }
-        began
+        let settlement = over
+            .and_then(|bounds| bounds.rth)
+            .and_then(|(_, end)| self.saved.closing.price_of(end, self.tick));
+        let missed = self.trade_lane().and_then(|lane| lane.unwatched_since);
+        let ended = over.map_or(at, |bounds| bounds.closes);
+        let day = self.saved.day.take().map(|mut day| {
+            if let Some(since) = missed {
+                day.missed(self.calendar.open_between(since, ended));
+            }
+            day.over(settlement)
+        });
+        self.saved.trade_date = today;
+        self.saved.prior = self.last(PriceFrom::Trade).or(self.saved.prior);
+        self.saved.high = None;
+        self.saved.low = None;
+        if let Some(last_at) = self.saved.last_at {
+            self.unwatched(last_at);
+        }
+        day
+    }
+
+    fn trade_lane(&self) -> Option<&Lane> {
+        self.lane(PriceFrom::Trade)
+    }
+
+    /// The settlement of the regular trading hours that ended last in this session, once they are over.
+    #[must_use]
+    pub fn settlement(&self) -> Option<Price> {
+        let (_, end) = self.bounds?.rth?;
+        self.saved.closing.price_of(end, self.tick)
+    }
+
+    /// The volume of the trade date so far as a multiple of what is usual, in units of 1e-9.
+    #[must_use]
+    pub fn relative_volume(&self) -> Option<Price> {
+        self.profile.as_ref()?.relative()
+    }
+
+    /// The best bid.
+    #[must_use]
+    pub fn bid(&self) -> Option<Price> {
+        self.last(PriceFrom::Bid)
+    }
+
+    /// The best offer.
+    #[must_use]
+    pub fn ask(&self) -> Option<Price> {
+        self.last(PriceFrom::Ask)
+    }
+
+    /// Whether somebody has seen every price of this kind since the last one.
+    #[must_use]
+    pub fn is_watched(&self, from: PriceFrom) -> bool {
+        self.lane(from).is_some_and(|lane| lane.unwatched_since.is_none())
+    }
+
+    /// A trade on its way into the minute, the trade date and the settlement. Returns a minute that is over.
+    pub fn tape(&mut self, price: Price, size: u32, at: Timestamp, gap: Option<Gap>) -> Option<Minute> {
+        let Some(bounds) = self.bounds else { return None };
+        let is_rth = bounds.is_rth(at);
+        self.saved.closing.add(price, size, at, &bounds);
+        let unwatched = match gap {
+            Some(gap) => self.calendar.open_between(gap.from.max(bounds.opens), at),
+            // The first price ever: nobody watched the session before it.
+            None if self.saved.day.is_none() => self.calendar.open_between(bounds.opens, at),
+            None => Duration::ZERO,
+        };
+        let date = self.saved.trade_date;
+        match &mut self.saved.day {
+            Some(day) => day.missed(unwatched),
+            None => self.saved.day = Some(DaySoFar::begin(date, price, unwatched)),
+        }
+        if let Some(day) = &mut self.saved.day {
+            day.add(price, size, is_rth);
+        }
+        self.saved.volume = self.saved.volume.saturating_add(u64::from(size));
+        if let Some(minute) = self.minute.as_mut().filter(|minute| at < minute.bar.end()) {
+            minute.add(price, size);
+            return None;
+        }
+        let trade = (at, price, size);
+        self.minute.replace(Minute::open(trade, self.session.phase, date, bounds.opens))
+    }
+
+    /// The minute in progress, if it is over by now.
+    pub fn minute_over(&mut self, at: Timestamp) -> Option<Minute> {
+        self.minute.take_if(|minute| minute.bar.end() <= at)
+    }
+
+    /// What happened, for everything that follows from history. Returns the derived places that changed.
+    pub fn learn(&mut self, news: &News<'_>) -> Vec<usize> {
+        self.remember(news);
+        let changed = |(at, derived): (usize, &mut Derived)| derived.deriver.learn(news).then_some(at);
+        self.derived.iter_mut().enumerate().filter_map(changed).collect()
+    }
+
+    /// When the engine must look at it, whatever trades: a minute ends, or a derived place is due.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let minute = self.minute.as_ref().map(|minute| minute.bar.end());
+        let derived = self.derived.iter().filter_map(|derived| derived.deriver.deadline());
+        derived.chain(minute).chain(self.expires).min()
+    }
+
+    /// Everything that follows from history begins anew.
+    pub fn forget(&mut self) {
+        for derived in &mut self.derived {
+            derived.deriver = Deriver::new(&derived.source, &self.calendar);
+        }
+        self.atr = self.atr.take().map(|_| AverageTrueRange::new(PERIOD));
+        self.profile = self.profile.take().map(|_| VolumeProfile::new());
+        self.closes.clear();
+    }
+
+    /// What happened before: it is only taken in.
+    pub fn remember(&mut self, news: &News<'_>) {
+        match news {
+            News::Minute(minute) => {
+                self.closes.push(minute.bar.end(), minute.bar.close);
+                if let Some(profile) = &mut self.profile {
+                    profile.learn(minute);
+                }
+            }
+            News::Day(day) => {
+                if let Some(atr) = &mut self.atr {
+                    let _value = atr.push_day(day);
+                }
+            }
+            News::Clock(_) => {}
+        }
+    }
+
+    /// Another month is in force from now on; returns the one before. With a spread the last prices are those that
+    /// the new month would have had.
+    pub fn turn_to(&mut self, month: ContractMonth, spread: Option<Price>) -> Option<ContractMonth> {
+        for last in &mut self.saved.last {
+            *last = last.zip(spread).map(|(last, spread)| self.tick.round(last.plus(spread)));
+        }
+        let around = self.last(PriceFrom::Trade);
+        self.saved.guard.begin_at(around, self.saved.last_at);
+        (self.saved.high, self.saved.low) = (None, None);
+        self.saved.prior = self.saved.prior.zip(spread).map(|(prior, spread)| prior.plus(spread));
+        (self.saved.day, self.saved.roll_to) = (None, None);
+        self.saved.basis.forget();
+        self.saved.contract.replace(month)
     }
 
     /// The last price of a kind.
@@ -276,6 +550,9 @@ impl Book {
             *last = Some(price);
         }
         self.saved.last_at = Some(at);
+        if from == PriceFrom::Mid {
+            self.quoted_at = Some(at);
+        }
         if from == PriceFrom::Trade {
             self.saved.high = Some(self.saved.high.map_or(price, |high| high.max(price)));
             self.saved.low = Some(self.saved.low.map_or(price, |low| low.min(price)));

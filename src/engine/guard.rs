@@ -117,6 +117,13 @@ impl Guard {
         self.held = None;
     }
 
+    /// Another contract: its prices lie elsewhere.
+    pub fn begin_at(&mut self, price: Option<Price>, at: Option<Timestamp>) {
+        self.good = price.zip(at);
+        self.quote = None;
+        self.held = None;
+    }
+
     fn is_near(&self, print: Print, tick: TickSize) -> bool {
         if let Some((bid, ask, at)) = self.quote
             && print.at.since(at).as_millis() <= QUOTE_FRESH_MS

@@ -5,104 +5,25 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::engine::confirm::{Pending, Print};
+use crate::engine::confirm::{Closed, Pending, Print};
 use crate::engine::follow::{Step, Watch};
-use crate::engine::marks::{Marks, Wake};
-use crate::engine::rule::{GapPolicy, Rule, Sessions};
+use crate::engine::gate;
+use crate::engine::marks::{Grid, Marks, Wake};
+use crate::engine::reject::{self, Stay, Visit};
+use crate::engine::rule::{Confirm, GapPolicy, Half, Rule};
 use crate::engine::scene::{Fact, Remark, Scene};
-use crate::event::{Kind, Numbers, Reason, Side, ThreadId};
-use crate::market::calendar::Phase;
-use crate::market::price::{Price, TickSize};
+use crate::engine::state::{Latch, Life, State, Story};
+use crate::event::{Kind, Reason, Side, ThreadId};
+use crate::market::price::Price;
 use crate::time::Timestamp;
 
-/// A thread being told, and how far it has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Story {
-    thread: ThreadId,
-    step: u32,
-}
-
-/// Whether the level can break.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Latch {
-    /// No price seen yet.
-    New,
-    /// Price is on the near side.
-    Armed {
-        /// The approach was told, or is not news.
-        near: bool,
-    },
-    /// Beyond, and waiting for confirmation.
-    Pending(Pending),
-    /// Beyond, unconfirmed for too long; armed again as soon as price is back.
-    Unconfirmed,
-    /// Broken, or found beyond: waits for re-arming.
-    Spent {
-        /// Since when.
-        since: Timestamp,
-        /// Since when price is behind the re-arm price, if it is.
-        behind_since: Option<Timestamp>,
-    },
-    /// Cannot be watched until a person changes the rule.
-    Suspended,
-    /// Over.
-    Expired,
-}
-
-/// Everything about a level that changes. Saved with the events it caused, in one transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// Whether the level can break.
-    pub latch: Latch,
-    /// What is watched after a break.
-    pub watch: Watch,
-    /// The thread of the break to come.
-    opening: Option<Story>,
-    /// The thread of the last break.
-    told: Option<Story>,
-    /// When the last thread was opened, in milliseconds: no two are opened at the same.
-    opened_ms: Option<i64>,
-    /// The last trade date with a break, and how many it had.
-    breaks: Option<(i32, u32)>,
-    /// When the last break was told.
-    alerted_at: Option<Timestamp>,
-    /// The last remark, for people who ask.
-    pub remark: Option<(Timestamp, Remark)>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl State {
-    /// Of a rule that has seen nothing.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            latch: Latch::New,
-            watch: Watch::Off,
-            opening: None,
-            told: None,
-            opened_ms: None,
-            breaks: None,
-            alerted_at: None,
-            remark: None,
-        }
-    }
-}
-
-/// A rule with its prices and its state.
+/// A rule with the place of its level and its state.
 #[derive(Clone, Debug)]
 pub struct Level {
     /// What its author asked for.
     pub rule: Rule,
-    /// The prices that matter, as seen upwards.
-    pub marks: Marks,
+    /// Where the level lies, as a traded price of the contract in force; `None` while nobody knows.
+    pub at: Option<Price>,
     /// What happened so far.
     pub state: State,
     /// When it must be asked again, whatever the price.
@@ -113,11 +34,16 @@ pub struct Level {
 const EPSILON: Price = Price::from_nanos(1);
 
 impl Level {
-    /// A level on an instrument with this tick size.
+    /// A level that has seen nothing.
     #[must_use]
-    pub fn new(rule: Rule, tick: TickSize) -> Self {
-        let marks = Marks::of(&rule, tick);
-        Self { deadline: rule.expires, rule, marks, state: State::new() }
+    pub fn new(rule: Rule) -> Self {
+        Self { deadline: rule.expires, at: rule.fixed(), rule, state: State::new() }
+    }
+
+    /// Takes up a saved state.
+    pub fn restore(&mut self, state: State) {
+        self.state = state.tidied();
+        self.at = self.state.life.as_ref().and_then(|life| life.place).or_else(|| self.rule.fixed());
     }
 
     /// The price as seen upwards, and back: a support is a resistance in the mirror.
@@ -129,53 +55,116 @@ impl Level {
         }
     }
 
-    /// The traded price at which the level counts as broken.
+    /// The prices that matter, as seen upwards; `None` while the level's place or a distance is not known.
     #[must_use]
-    pub fn threshold(&self) -> Price {
-        self.mirror(self.marks.broken)
+    pub fn marks(&self, grid: Grid) -> Option<Marks> {
+        Marks::of(&self.rule.terms, self.at?, grid)
     }
 
-    fn is_beyond(&self, seen: Price) -> bool {
-        if self.rule.strict { seen > self.marks.broken } else { seen >= self.marks.broken }
+    /// The traded price at which the level counts as broken.
+    #[must_use]
+    pub fn threshold(&self, grid: Grid) -> Option<Price> {
+        self.marks(grid).map(|marks| self.mirror(marks.broken))
+    }
+
+    fn is_beyond(&self, seen: Price, marks: &Marks) -> bool {
+        if self.rule.strict { seen > marks.broken } else { seen >= marks.broken }
     }
 
     /// A price of the kind that the rule compares.
     pub fn on_price(&mut self, price: Price, size: u32, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+        let Some(marks) = self.marks(scene.grid()) else { return };
         let seen = self.mirror(price);
         self.follow(seen, price, scene, out);
+        let beyond = self.is_beyond(seen, &marks);
         match &mut self.state.latch {
-            Latch::New => self.first_price(seen, scene),
+            Latch::New => self.place(seen, &marks, scene.at),
             Latch::Armed { near } => {
                 let near = *near;
-                self.while_armed(seen, price, size, near, scene, out);
+                self.while_armed(seen, (price, size), near, &marks, scene, out);
             }
             Latch::Pending(pending) => {
                 if scene.gap.is_some() {
                     pending.restart();
                 }
-                pending.count(Print { at: scene.at, size });
-                self.while_pending(seen, price, scene, out);
+                if beyond {
+                    pending.count(Print { at: scene.at, size });
+                    self.while_pending(price, scene, out);
+                } else if !pending.fall_back() {
+                    self.arm(seen, &marks);
+                    self.remark(scene.at, Remark::FellBackUnconfirmed);
+                }
             }
             Latch::Unconfirmed => {
-                if !self.is_beyond(seen) {
-                    self.state.latch = Latch::Armed { near: true };
+                if !beyond {
+                    self.arm(seen, &marks);
                 }
             }
             Latch::Spent { behind_since, .. } => {
-                let behind = seen <= self.marks.rearm;
+                let behind = seen <= marks.rearm;
                 *behind_since = if behind { Some(behind_since.unwrap_or(scene.at)) } else { None };
-                self.try_rearm(seen, Some(price), scene, out);
+                if marks.approach_again.is_some_and(|again| seen <= again) {
+                    self.state.life_mut().far = true;
+                }
+                self.try_rearm(seen, Some(price), &marks, scene, out);
             }
-            Latch::Suspended | Latch::Expired => {}
+            Latch::Unplaced | Latch::Suspended | Latch::Expired => {}
         }
+        self.visit((seen, size), price, &marks, scene, out);
         self.set_deadline(scene);
     }
 
     /// A price that only tells where the market was: it may place a new rule, and never fires.
     pub fn on_snapshot(&mut self, price: Price, scene: &Scene<'_>) {
-        if self.state.latch == Latch::New {
-            self.first_price(self.mirror(price), scene);
+        if let (Latch::New, Some(marks)) = (&self.state.latch, self.marks(scene.grid())) {
+            self.place(self.mirror(price), &marks, scene.at);
         }
+    }
+
+    /// A price that no print showed, but the day's high or low does.
+    pub fn on_hidden(&mut self, price: Price, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+        let Some(marks) = self.marks(scene.grid()) else { return };
+        let plain = self.rule.confirm.is_empty() && self.is_beyond(self.mirror(price), &marks);
+        if !plain || !matches!(self.state.latch, Latch::Armed { .. }) {
+            return;
+        }
+        match gate::closed(&self.rule, scene) {
+            Some(why) => self.spend(scene.at, why),
+            None => {
+                let pending = Pending::new(&self.rule, scene);
+                self.establish(&pending, Reason::SeenByDayHigh, price, scene, out);
+            }
+        }
+        self.set_deadline(scene);
+    }
+
+    /// The best bid and offer, for a break that waits for a quote.
+    pub fn on_quote(
+        &mut self,
+        bid: Option<Price>,
+        ask: Option<Price>,
+        scene: &Scene<'_>,
+        out: &mut Vec<Fact>,
+    ) {
+        let Some(marks) = self.marks(scene.grid()) else { return };
+        let beyond = self.is_quoted_beyond(bid, ask, &marks);
+        if let Latch::Pending(pending) = &mut self.state.latch {
+            pending.quoted(beyond, scene.at);
+            self.set_deadline(scene);
+            let last = scene.book.last(self.rule.price_from);
+            if let Some(last) = last {
+                self.while_pending(last, scene, out);
+                self.set_deadline(scene);
+            }
+        }
+    }
+
+    fn is_quoted_beyond(&self, bid: Option<Price>, ask: Option<Price>, marks: &Marks) -> bool {
+        let near = match self.rule.side {
+            Side::Resistance => bid,
+            Side::Support => ask,
+        };
+        near.is_some_and(|price| self.is_beyond(self.mirror(price), marks))
     }
 
     /// Time has passed; `last` is the last price seen.
@@ -183,14 +172,18 @@ impl Level {
         if self.rule.expires.is_some_and(|end| end <= scene.at) && self.state.latch != Latch::Expired {
             self.end(Kind::LevelExpired, Reason::Expired, Latch::Expired, scene, out);
         }
-        self.state.watch.pass(scene.at);
-        if let Some(price) = last {
+        self.follow_time(last, scene, out);
+        if let (Some(price), Some(marks)) = (last, self.marks(scene.grid())) {
             let seen = self.mirror(price);
             match &self.state.latch {
-                Latch::Pending(_) => self.while_pending(seen, price, scene, out),
-                Latch::Spent { .. } => self.try_rearm(seen, None, scene, out),
-                Latch::New | Latch::Armed { .. } | Latch::Unconfirmed | Latch::Suspended | Latch::Expired => {
-                }
+                Latch::Pending(_) => self.pending_time(price, &marks, scene, out),
+                Latch::Spent { .. } => self.try_rearm(seen, None, &marks, scene, out),
+                Latch::New
+                | Latch::Armed { .. }
+                | Latch::Unconfirmed
+                | Latch::Unplaced
+                | Latch::Suspended
+                | Latch::Expired => {}
             }
         }
         self.set_deadline(scene);
@@ -204,95 +197,177 @@ impl Level {
         self.set_deadline(scene);
     }
 
-    /// Another contract is in force, and nobody knows how far it is from the old one.
-    pub fn on_roll_without_spread(&mut self, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+    /// The rule cannot be watched until a person acts.
+    pub fn suspend(&mut self, reason: Reason, scene: &Scene<'_>, out: &mut Vec<Fact>) {
         if !matches!(self.state.latch, Latch::Suspended | Latch::Expired) {
-            self.end(Kind::LevelSuspended, Reason::SpreadUnknown, Latch::Suspended, scene, out);
+            self.end(Kind::LevelSuspended, reason, Latch::Suspended, scene, out);
             self.set_deadline(scene);
         }
     }
 
-    fn end(&mut self, kind: Kind, reason: Reason, latch: Latch, scene: &Scene<'_>, out: &mut Vec<Fact>) {
-        let story = self.state.opening.take().or_else(|| self.state.told.take());
-        let mut story = story.unwrap_or_else(|| self.open(scene.at));
-        out.push(story.fact(kind, reason, scene.at, None));
-        self.state.told = Some(story);
-        self.state.watch = Watch::Off;
-        self.state.latch = latch;
+    /// Where the level lies is not known, and that is worth saying.
+    pub fn unplace(&mut self, reason: Reason, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+        self.at = None;
+        self.state.life_mut().place = None;
+        if !matches!(self.state.latch, Latch::Unplaced | Latch::Suspended | Latch::Expired) {
+            self.end(Kind::LevelSuspended, reason, Latch::Unplaced, scene, out);
+            self.set_deadline(scene);
+        }
     }
 
-    fn first_price(&mut self, seen: Price, scene: &Scene<'_>) {
-        if self.is_beyond(seen) {
-            self.state.latch = Latch::Spent { since: scene.at, behind_since: None };
-            self.remark(scene.at, Remark::AlreadyBeyond);
-        } else {
-            self.state.latch = Latch::Armed { near: self.marks.approach.is_some_and(|a| seen >= a) };
+    /// The level lies elsewhere now. That never breaks it: what price is beyond counts as beyond before.
+    pub fn relocate(&mut self, to: Option<Price>, last: Option<Price>, scene: &Scene<'_>) {
+        self.at = to;
+        let elsewhere = to.filter(|to| self.rule.fixed() != Some(*to));
+        if elsewhere.is_some() || self.state.life.is_some() {
+            self.state.life_mut().place = elsewhere;
         }
+        let (marks, seen) = (self.marks(scene.grid()), last.map(|last| self.mirror(last)));
+        let waits = |latch: &Latch| !matches!(latch, Latch::Suspended | Latch::Expired);
+        match (marks, seen) {
+            (Some(marks), Some(seen)) => self.place_again(seen, &marks, scene.at),
+            (Some(_), None) | (None, _) if waits(&self.state.latch) => self.state.latch = Latch::New,
+            (Some(_), None) | (None, _) => {}
+        }
+        self.set_deadline(scene);
+    }
+
+    fn place_again(&mut self, seen: Price, marks: &Marks, at: Timestamp) {
+        let beyond = self.is_beyond(seen, marks);
+        let close = marks.approach.is_some_and(|a| seen >= a);
+        match &mut self.state.latch {
+            Latch::New | Latch::Unplaced => self.place(seen, marks, at),
+            Latch::Armed { .. } | Latch::Unconfirmed if beyond => self.spend(at, Remark::MovedPast),
+            // Coming near by moving is no approach.
+            Latch::Armed { near } => *near |= close,
+            Latch::Unconfirmed => self.state.latch = Latch::Armed { near: true },
+            Latch::Pending(pending) => {
+                if !beyond && !pending.fall_back() {
+                    self.state.latch = Latch::Armed { near: true };
+                    self.remark(at, Remark::FellBackUnconfirmed);
+                }
+            }
+            Latch::Spent { behind_since, .. } => {
+                let behind = seen <= marks.rearm;
+                *behind_since = if behind { Some(behind_since.unwrap_or(at)) } else { None };
+            }
+            Latch::Suspended | Latch::Expired => {}
+        }
+    }
+
+    fn end(&mut self, kind: Kind, reason: Reason, latch: Latch, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+        self.state.latch = latch;
+        let life = self.state.life_mut();
+        (life.watch, life.visit) = (Watch::Off, None);
+        if self.rule.half == Some(Half::Second) {
+            return;
+        }
+        let story = life.opening.take().or_else(|| life.told.take());
+        let mut story = story.unwrap_or_else(|| self.open(scene.at));
+        out.push(story.fact(kind, reason, scene.at, None));
+        self.state.life_mut().told = Some(story);
+    }
+
+    /// Puts a level that has seen no price yet on its side of it.
+    fn place(&mut self, seen: Price, marks: &Marks, at: Timestamp) {
+        if self.is_beyond(seen, marks) {
+            self.state.latch = Latch::Spent { since: at, behind_since: None };
+        } else {
+            self.state.latch = Latch::Armed { near: marks.approach.is_some_and(|a| seen >= a) };
+            if self.rule.reject.is_some() && seen >= marks.zone_bottom {
+                self.state.life_mut().visit = Some(Visit::Stale);
+            }
+        }
+    }
+
+    /// The level can break. Coming near is news when price is far enough away, or was since the last break.
+    fn arm(&mut self, seen: Price, marks: &Marks) {
+        let far = self.state.life.as_ref().is_some_and(|life| life.far);
+        let near = marks.approach_again.is_some_and(|again| seen > again) && !far;
+        self.state.latch = Latch::Armed { near };
+    }
+
+    /// No alert: the level waits to be armed.
+    fn spend(&mut self, at: Timestamp, why: Remark) {
+        self.state.latch = Latch::Spent { since: at, behind_since: None };
+        self.remark(at, why);
     }
 
     fn while_armed(
         &mut self,
         seen: Price,
-        price: Price,
-        size: u32,
+        (price, size): (Price, u32),
         near: bool,
+        marks: &Marks,
         scene: &Scene<'_>,
         out: &mut Vec<Fact>,
     ) {
-        if self.is_beyond(seen) {
-            self.cross(seen, price, size, scene, out);
-        } else if !near && self.marks.approach.is_some_and(|a| seen >= a) {
+        if self.is_beyond(seen, marks) {
+            self.cross(price, size, marks, scene, out);
+        } else if !near && marks.approach.is_some_and(|a| seen >= a) {
             self.state.latch = Latch::Armed { near: true };
+            self.state.life_mut().far = false;
             let mut story = self.story(scene.at);
             out.push(story.fact(Kind::LevelApproached, Reason::WithinApproach, scene.at, Some(price)));
-            self.state.opening = Some(story);
-        } else if near && self.marks.approach_again.is_some_and(|a| seen <= a) {
+            self.state.life_mut().opening = Some(story);
+        } else if near && marks.approach_again.is_some_and(|a| seen <= a) {
             self.state.latch = Latch::Armed { near: false };
         }
     }
 
     /// The first price beyond.
-    fn cross(&mut self, seen: Price, price: Price, size: u32, scene: &Scene<'_>, out: &mut Vec<Fact>) {
-        let barred = match self.rule.sessions {
-            Sessions::Any => false,
-            Sessions::Rth => scene.phase != Phase::Rth,
-            Sessions::Eth => scene.phase == Phase::Rth,
-        };
+    fn cross(&mut self, price: Price, size: u32, marks: &Marks, scene: &Scene<'_>, out: &mut Vec<Fact>) {
         let ignored = scene.gap.is_some() && self.rule.gap == GapPolicy::Ignore;
-        if barred || ignored {
-            self.state.latch = Latch::Spent { since: scene.at, behind_since: None };
-            self.remark(scene.at, if barred { Remark::OutsideSessions } else { Remark::GapIgnored });
-            return;
+        let closed = if ignored { Some(Remark::GapIgnored) } else { gate::closed(&self.rule, scene) };
+        if let Some(why) = closed {
+            return self.spend(scene.at, why);
         }
-        let mut pending = Pending::new(scene.at, scene.gap);
+        let mut pending = Pending::new(&self.rule, scene);
         pending.count(Print { at: scene.at, size });
-        if self.rule.confirm.is_empty() {
+        let bar = scene.gap.is_some() && self.rule.gap == GapPolicy::WaitBar;
+        if self.rule.confirm.is_empty() && !bar {
             let reason = if scene.gap.is_some() { Reason::Gap } else { Reason::Cross };
             return self.establish(&pending, reason, price, scene, out);
         }
+        pending.quoted(self.is_quoted_beyond(scene.book.bid(), scene.book.ask(), marks), scene.at);
         let mut story = self.story(scene.at);
         let reason = if scene.gap.is_some() { Reason::Gap } else { Reason::AwaitingConfirmation };
         out.push(pending.describe(story.fact(Kind::LevelCrossed, reason, scene.at, Some(price)), &[], scene));
-        self.state.opening = Some(story);
-        self.state.latch = Latch::Pending(pending);
-        self.while_pending(seen, price, scene, out);
+        self.state.life_mut().opening = Some(story);
+        self.state.latch = Latch::Pending(Box::new(pending));
+        self.while_pending(price, scene, out);
     }
 
-    fn while_pending(&mut self, seen: Price, price: Price, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+    fn while_pending(&mut self, price: Price, scene: &Scene<'_>, out: &mut Vec<Fact>) {
         let Latch::Pending(pending) = &self.state.latch else { return };
-        let pending = pending.clone();
-        if !self.is_beyond(seen) {
-            self.state.latch = Latch::Armed { near: true };
-            self.remark(scene.at, Remark::FellBackUnconfirmed);
-        } else if pending.is_confirmed(&self.rule.confirm, scene) {
+        if pending.is_confirmed(&self.rule, scene) {
+            let pending = pending.clone();
             self.establish(&pending, Reason::Confirmed, price, scene, out);
         } else if pending.is_overdue(self.rule.confirm_within, scene) {
-            self.state.latch = Latch::Unconfirmed;
+            let behind = pending.is_behind();
+            self.state.latch = if behind { Latch::Armed { near: true } } else { Latch::Unconfirmed };
             self.remark(scene.at, Remark::NotConfirmedInTime);
         }
     }
 
-    /// The break is a fact.
+    fn pending_time(&mut self, last: Price, marks: &Marks, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+        let (strict, broken, side) = (self.rule.strict, marks.broken, self.rule.side);
+        let beyond = |price: Price| {
+            let seen = if side == Side::Resistance { price } else { price.negated() };
+            if strict { seen > broken } else { seen >= broken }
+        };
+        let terms = std::sync::Arc::clone(&self.rule.terms);
+        let Latch::Pending(pending) = &mut self.state.latch else { return };
+        match pending.pass(&terms, beyond(last), scene, beyond) {
+            Closed::Over => {
+                self.arm(self.mirror(last), marks);
+                self.remark(scene.at, Remark::FellBackUnconfirmed);
+            }
+            Closed::Waits => self.while_pending(last, scene, out),
+        }
+    }
+
+    /// The break is a fact, unless another condition of the rule forbids it.
     fn establish(
         &mut self,
         pending: &Pending,
@@ -301,31 +376,74 @@ impl Level {
         scene: &Scene<'_>,
         out: &mut Vec<Fact>,
     ) {
+        if let Some(why) = gate::barred(&self.rule, scene) {
+            return self.spend(scene.at, why);
+        }
         let mut story = self.story(scene.at);
         let fact = story.fact(Kind::LevelBroken, reason, scene.at, Some(price));
         out.push(pending.describe(fact, &self.rule.confirm, scene));
-        let so_far = self.state.breaks.filter(|(date, _)| *date == scene.trade_date).map_or(0, |(_, n)| n);
-        self.state.breaks = Some((scene.trade_date, so_far.saturating_add(1)));
-        self.state.alerted_at = Some(scene.at);
-        self.state.told = Some(story);
-        self.state.opening = None;
+        let at = self.at.unwrap_or(self.rule.price);
+        let watch = Watch::begin(&self.rule, at, scene);
+        let today = scene.book.saved.trade_date;
+        let life = self.state.life_mut();
+        let so_far = life.breaks.filter(|(date, _)| *date == today).map_or(0, |(_, n)| n);
+        life.breaks = Some((today, so_far.saturating_add(1)));
+        life.alerted_at = Some(scene.at);
+        (life.told, life.opening) = (Some(story), None);
+        (life.visit, life.rejections, life.watch) = (None, 0, watch);
+        (life.spent_by_break, life.far) = (true, false);
         self.state.latch = Latch::Spent { since: scene.at, behind_since: None };
-        self.state.watch = Watch::begin(&self.rule, scene);
-        let seen = self.mirror(price);
-        self.state.watch.step(seen, &self.marks, &self.rule, scene);
+        self.step_watch(self.mirror(price), scene);
+    }
+
+    fn step_watch(&mut self, seen: Price, scene: &Scene<'_>) -> Step {
+        let Some(marks) = self.watched_marks(scene) else { return Step::None };
+        match self.state.life.as_mut() {
+            Some(life) => life.watch.step(seen, &marks, &self.rule.terms, scene),
+            None => Step::None,
+        }
+    }
+
+    /// The prices that matter to the watch: of the level as it lay when it broke.
+    fn watched_marks(&self, scene: &Scene<'_>) -> Option<Marks> {
+        let watch = &self.state.life.as_ref()?.watch;
+        watch.broke_at()?;
+        Marks::of(&self.rule.terms, watch.level().or(self.at)?, scene.grid())
     }
 
     fn follow(&mut self, seen: Price, price: Price, scene: &Scene<'_>, out: &mut Vec<Fact>) {
-        let broke_at = self.state.watch.broke_at();
+        let broke_at = self.state.life.as_ref().and_then(|life| life.watch.broke_at());
+        let step = self.step_watch(seen, scene);
+        self.tell_step(step, broke_at, Some(price), scene, out);
+    }
+
+    fn follow_time(&mut self, last: Option<Price>, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+        let seen = last.map(|last| self.mirror(last));
+        let Some(marks) = self.watched_marks(scene) else { return };
+        let Some(life) = self.state.life.as_mut() else { return };
+        let broke_at = life.watch.broke_at();
+        let step = life.watch.on_time(seen, &marks, &self.rule.terms, scene);
+        self.tell_step(step, broke_at, last, scene, out);
+    }
+
+    fn tell_step(
+        &mut self,
+        step: Step,
+        broke_at: Option<Timestamp>,
+        price: Option<Price>,
+        scene: &Scene<'_>,
+        out: &mut Vec<Fact>,
+    ) {
         let wanted = self.rule.follow;
-        let (kind, reason, wanted) = match self.state.watch.step(seen, &self.marks, &self.rule, scene) {
+        let (kind, reason, wanted) = match step {
             Step::None => return,
             Step::Retested => (Kind::LevelRetested, Reason::BackInZone, wanted.retest),
             Step::Held => (Kind::LevelHeld, Reason::ZoneHeld, wanted.held),
             Step::Failed => (Kind::LevelFailed, Reason::FellBack, wanted.failed),
         };
-        if let Some(story) = self.state.told.as_mut().filter(|_| wanted) {
-            let mut fact = story.fact(kind, reason, scene.at, Some(price));
+        let life = self.state.life_mut();
+        if let Some(story) = life.told.as_mut().filter(|_| wanted) {
+            let mut fact = story.fact(kind, reason, scene.at, price);
             if let Some(broke_at) = broke_at {
                 let ms = scene.at.since(broke_at).as_millis();
                 fact.numbers.insert("since_break_ms".into(), u64::try_from(ms).unwrap_or(u64::MAX).into());
@@ -334,14 +452,68 @@ impl Level {
         }
     }
 
+    /// Price in the zone before the level, while it is not broken.
+    fn visit(
+        &mut self,
+        seen: (Price, u32),
+        price: Price,
+        marks: &Marks,
+        scene: &Scene<'_>,
+        out: &mut Vec<Fact>,
+    ) {
+        let Some(reject) = self.rule.reject else { return };
+        let visiting = self.state.life.as_ref().is_some_and(|life| life.visit.is_some());
+        match &self.state.latch {
+            Latch::Armed { .. } | Latch::Pending(_) | Latch::Unconfirmed => {}
+            Latch::New | Latch::Spent { .. } | Latch::Unplaced | Latch::Suspended | Latch::Expired => return,
+        }
+        if !visiting && seen.0 < marks.zone_bottom {
+            return;
+        }
+        let turned = reject::step(&mut self.state.life_mut().visit, seen, scene.at, marks, reject);
+        if let Some(stay) = turned {
+            self.tell_rejection(stay, price, scene, out);
+        }
+    }
+
+    fn tell_rejection(&mut self, stay: Stay, price: Price, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+        let mut story = self.story(scene.at);
+        let mut fact = story.fact(Kind::LevelRejected, Reason::TurnedAway, scene.at, Some(price));
+        let high = self.mirror(stay.high);
+        let life = self.state.life_mut();
+        life.rejections = life.rejections.saturating_add(1);
+        life.opening = Some(story);
+        let extreme = if self.rule.side == Side::Resistance { "zone_high" } else { "zone_low" };
+        fact.prices.push((extreme, high));
+        fact.numbers.insert("zone_extreme_at".into(), stay.high_at.to_string().into());
+        fact.numbers.insert("zone_since".into(), stay.since.to_string().into());
+        fact.numbers.insert("zone_volume".into(), stay.volume.into());
+        fact.numbers.insert("rejections".into(), self.state.life_mut().rejections.into());
+        out.push(fact);
+    }
+
     /// Arms the level again when everything that re-arming asks for has come together.
-    fn try_rearm(&mut self, seen: Price, price: Option<Price>, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+    fn try_rearm(
+        &mut self,
+        seen: Price,
+        price: Option<Price>,
+        marks: &Marks,
+        scene: &Scene<'_>,
+        out: &mut Vec<Fact>,
+    ) {
         if self.rearm_due(scene).is_none_or(|due| due > scene.at) {
             return;
         }
-        let near = self.marks.approach_again.is_some_and(|again| seen > again);
-        self.state.latch = Latch::Armed { near };
-        match &mut self.state.told {
+        self.arm(seen, marks);
+        if self.rule.reject.is_some() && seen >= marks.zone_bottom {
+            self.state.life_mut().visit = Some(Visit::Stale);
+        }
+        let broke = self
+            .state
+            .life
+            .as_mut()
+            .and_then(|life| std::mem::take(&mut life.spent_by_break).then_some(life));
+        match broke.and_then(|life| life.told.as_mut()) {
             Some(story) => out.push(story.fact(Kind::LevelRearmed, Reason::Rearmed, scene.at, price)),
             None => self.remark(scene.at, Remark::ArmedQuietly),
         }
@@ -352,13 +524,16 @@ impl Level {
         let Latch::Spent { behind_since: Some(behind), .. } = &self.state.latch else { return None };
         let stayed = match self.rule.grace {
             Duration::ZERO => *behind,
-            grace => scene.calendar.add_open(*behind, grace),
+            grace => scene.book.calendar.add_open(*behind, grace),
         };
-        let cooled = self.state.alerted_at.map(|told| told.saturating_add(self.rule.cooldown));
+        let life = self.state.life.as_deref();
+        let alerted = life.and_then(|life| life.alerted_at);
+        let cooled = alerted.map(|told| told.saturating_add(self.rule.cooldown));
         let due = cooled.map_or(stayed, |cooled| stayed.max(cooled));
-        let today = self.state.breaks.filter(|(date, _)| *date == scene.trade_date).map_or(0, |(_, n)| n);
+        let today = scene.book.saved.trade_date;
+        let breaks = life.and_then(|life| life.breaks).filter(|(date, _)| *date == today);
         match self.rule.max_per_session {
-            Some(most) if today >= most => Some(due.max(scene.phase_until)),
+            Some(most) if breaks.map_or(0, |(_, n)| n) >= most => Some(due.max(scene.book.session.until)),
             Some(_) | None => Some(due),
         }
     }
@@ -367,26 +542,52 @@ impl Level {
         let latch = match &self.state.latch {
             Latch::Pending(pending) => pending.deadline(&self.rule, scene),
             Latch::Spent { .. } => self.rearm_due(scene),
-            Latch::New | Latch::Armed { .. } | Latch::Unconfirmed | Latch::Suspended | Latch::Expired => None,
+            Latch::New
+            | Latch::Armed { .. }
+            | Latch::Unconfirmed
+            | Latch::Unplaced
+            | Latch::Suspended
+            | Latch::Expired => None,
         };
+        let watch = self.state.life.as_ref().and_then(|life| life.watch.deadline());
         let expires = self.rule.expires.filter(|_| self.state.latch != Latch::Expired);
-        self.deadline = [latch, self.state.watch.deadline(), expires].into_iter().flatten().min();
+        self.deadline = [latch, watch, expires].into_iter().flatten().min();
     }
 
     /// At which traded prices this level must be asked again.
     #[must_use]
-    pub fn wake(&self) -> Wake {
-        let marks = &self.marks;
-        let (mut above, mut below, always) = match &self.state.latch {
+    pub fn wake(&self, grid: Grid) -> Wake {
+        let Some(marks) = self.marks(grid) else { return Wake::default() };
+        let life = self.state.life.as_deref();
+        let visit = life.and_then(|life| life.visit.as_ref());
+        let (above, mut below, mut always) = match &self.state.latch {
             Latch::New | Latch::Pending(_) => (None, None, true),
             Latch::Armed { near: false } => (Some(marks.approach.unwrap_or(marks.broken)), None, false),
             Latch::Armed { near: true } => (Some(marks.broken), marks.approach_again, false),
             Latch::Unconfirmed => (None, Some(marks.broken), false),
-            Latch::Spent { behind_since: None, .. } => (None, Some(marks.rearm), false),
-            Latch::Spent { behind_since: Some(_), .. } => (Some(marks.rearm.plus(EPSILON)), None, false),
-            Latch::Suspended | Latch::Expired => (None, None, false),
+            Latch::Spent { behind_since: None, .. } => {
+                let far = life.is_some_and(|life| life.far);
+                let again = marks.approach_again.filter(|_| !far);
+                (None, again.into_iter().chain([marks.rearm]).max(), false)
+            }
+            Latch::Spent { behind_since: Some(_), .. } => {
+                let far = life.is_some_and(|life| life.far);
+                (Some(marks.rearm.plus(EPSILON)), marks.approach_again.filter(|_| !far), false)
+            }
+            Latch::Unplaced | Latch::Suspended | Latch::Expired => (None, None, false),
         };
-        let (watch_above, watch_below) = self.state.watch.wake(marks);
+        let mut above = above;
+        if let (Some(_), Latch::Armed { .. } | Latch::Unconfirmed) = (self.rule.reject, &self.state.latch) {
+            match visit {
+                None => above = above.into_iter().chain([marks.zone_bottom]).min(),
+                Some(Visit::Stale) => {
+                    below = below.into_iter().chain([marks.zone_bottom.minus(EPSILON)]).max();
+                }
+                Some(Visit::In(_)) => always = true,
+            }
+        }
+        let watch = life.zip(self.watch_marks(grid)).map(|(life, marks)| life.watch.wake(&marks, &self.rule));
+        let (watch_above, watch_below) = watch.unwrap_or_default();
         above = above.into_iter().chain(watch_above).min();
         below = below.into_iter().chain(watch_below).max();
         match self.rule.side {
@@ -397,45 +598,44 @@ impl Level {
         }
     }
 
+    fn watch_marks(&self, grid: Grid) -> Option<Marks> {
+        let watch = &self.state.life.as_ref()?.watch;
+        watch.broke_at()?;
+        Marks::of(&self.rule.terms, watch.level().or(self.at)?, grid)
+    }
+
+    /// Whether it must be told of every quote.
+    #[must_use]
+    pub fn wants_quotes(&self) -> bool {
+        matches!(self.state.latch, Latch::Pending(_))
+            && self.rule.confirm.iter().any(|condition| matches!(condition, Confirm::Quote(_)))
+    }
+
     /// A resistance that is not yet broken, or a support: worth naming as the next level.
     #[must_use]
     pub const fn is_watched(&self) -> bool {
-        !matches!(self.state.latch, Latch::Suspended | Latch::Expired)
+        self.at.is_some() && !matches!(self.state.latch, Latch::Unplaced | Latch::Suspended | Latch::Expired)
     }
 
     fn remark(&mut self, at: Timestamp, remark: Remark) {
-        self.state.remark = Some((at, remark));
+        self.state.life_mut().remark = Some((at, remark));
     }
 
     /// The story of the break to come: the one that was opened, or a new one.
     fn story(&mut self, at: Timestamp) -> Story {
-        match self.state.opening.take() {
+        match self.state.life_mut().opening.take() {
             Some(story) => story,
             None => self.open(at),
         }
     }
 
     fn open(&mut self, at: Timestamp) -> Story {
-        let at_least = self.state.opened_ms.map_or(i64::MIN, |ms| ms.saturating_add(1));
+        let scope = if self.rule.half.is_some() { self.rule.side.as_str() } else { "" };
+        let life: &mut Life = self.state.life_mut();
+        let at_least = life.opened_ms.map_or(i64::MIN, |ms| ms.saturating_add(1));
         let ms = at.as_millis().max(at_least);
-        self.state.opened_ms = Some(ms);
+        life.opened_ms = Some(ms);
         let opened = Timestamp::from_unit(ms, crate::time::Unit::Ms).unwrap_or(at);
-        Story { thread: ThreadId::new(&self.rule.name, "", opened), step: 0 }
-    }
-}
-
-impl Story {
-    fn fact(&mut self, kind: Kind, reason: Reason, at: Timestamp, price: Option<Price>) -> Fact {
-        self.step = self.step.saturating_add(1);
-        Fact {
-            kind,
-            reason,
-            at,
-            price,
-            thread: self.thread.clone(),
-            step: self.step,
-            prices: Vec::new(),
-            numbers: Numbers::new(),
-        }
+        Story::new(ThreadId::new(&self.rule.name, scope, opened))
     }
 }

@@ -105,7 +105,7 @@ impl Engine {
             let waiting: Vec<_> = book.lanes.iter().flat_map(|lane| lane.index.always()).collect();
             for level in waiting {
                 self.with_level(level, at, at, None, step, |level, scene: &Scene<'_>, _| {
-                    level.on_feed_lost(scene)
+                    level.on_feed_lost(scene);
                 });
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! All but [`Wake`] are as seen upwards: a support is a resistance in the mirror.
 
-use crate::engine::rule::Rule;
+use crate::engine::rule::Terms;
 use crate::event::Side;
 use crate::market::price::{Distance, Price, TickSize};
 
@@ -15,6 +15,23 @@ pub struct Wake {
     pub below: Option<Price>,
     /// At every price.
     pub always: bool,
+}
+
+/// What distances are measured with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// The tick size.
+    pub tick: TickSize,
+    /// The average true range of the last trade dates, if it is known.
+    pub atr: Option<Price>,
+}
+
+impl Grid {
+    /// A distance around a price; `None` when it needs an average true range that is not known.
+    #[must_use]
+    pub fn size(&self, distance: Distance, around: Price) -> Option<Price> {
+        distance.resolve(self.tick, around, self.atr)
+    }
 }
 
 /// The prices that matter, as seen upwards.
@@ -30,6 +47,10 @@ pub struct Marks {
     pub approach_again: Option<Price>,
     /// At or below: back, and on the way to be armed again.
     pub rearm: Price,
+    /// At or above: in the zone before the level.
+    pub zone_bottom: Price,
+    /// At or below, after the zone: turned away.
+    pub reject: Option<Price>,
     /// At or below: the break failed.
     pub fail: Price,
     /// At or above: price has left the level behind.
@@ -41,26 +62,38 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// The prices of a rule on an instrument with this tick size.
+    /// The prices of a rule whose level lies at `at`, a traded price. `None` while a distance in average true
+    /// ranges is not known.
     #[must_use]
-    pub fn of(rule: &Rule, tick: TickSize) -> Self {
-        let level = match rule.side {
-            Side::Resistance => rule.price,
-            Side::Support => rule.price.negated(),
+    pub fn of(terms: &Terms, at: Price, grid: Grid) -> Option<Self> {
+        let level = match terms.side {
+            Side::Resistance => at,
+            Side::Support => at.negated(),
         };
-        let size = |d: Distance| d.resolve(tick, rule.price, None).unwrap_or(Price::ZERO);
-        let broken = tick.ceil(level.plus(size(rule.margin)));
-        let approach = rule.approach.map(size);
-        Self {
+        let size = |d: Distance| grid.size(d, at);
+        let broken = grid.tick.ceil(level.plus(size(terms.margin)?));
+        let approach = match terms.approach {
+            Some(distance) => Some(size(distance)?),
+            None => None,
+        };
+        let reject = match terms.reject {
+            Some(reject) => Some(level.minus(size(reject.distance)?)),
+            None => None,
+        };
+        let zone_top = level.plus(size(terms.retest.zone)?);
+        Some(Self {
             level,
             broken,
             approach: approach.map(|a| broken.minus(a)),
             approach_again: approach.map(|a| broken.minus(a).minus(a)),
-            rearm: broken.minus(size(rule.rearm).max(tick.price())),
-            fail: level.minus(size(rule.fail.distance)),
-            excursion: level.plus(size(rule.retest.excursion)),
-            zone_top: level.plus(size(rule.retest.zone)),
-            hold: level.plus(size(rule.retest.hold)),
-        }
+            rearm: broken.minus(size(terms.rearm)?.max(grid.tick.price())),
+            zone_bottom: level.minus(size(terms.zone)?),
+            reject,
+            fail: level.minus(size(terms.fail.distance)?),
+            // Price can only return to a zone that it has left.
+            excursion: level.plus(size(terms.retest.excursion)?).max(zone_top.plus(Price::from_nanos(1))),
+            zone_top,
+            hold: level.plus(size(terms.retest.hold)?),
+        })
     }
 }

@@ -5,40 +5,59 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
+pub mod basis;
 pub mod book;
 pub mod confirm;
+pub mod day;
 pub mod derive;
+mod family;
 pub mod follow;
+pub mod gate;
 pub mod guard;
 pub mod index;
 pub mod level;
 pub mod link;
 pub mod marks;
+pub mod measure;
+pub mod moves;
+mod passing;
+pub mod reject;
 pub mod report;
+mod roll;
 pub mod rule;
 pub mod saved;
 pub mod scene;
+pub mod side;
+pub mod state;
 #[cfg(test)]
 mod tests;
+mod ticks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::book::{Book, BookIndex, Read};
-use crate::engine::guard::{Guard, Print, Verdict};
+use crate::engine::basis::Basis;
+use crate::engine::book::{Book, BookIndex, Derived};
+use crate::engine::derive::atr::AverageTrueRange;
+use crate::engine::derive::volume::VolumeProfile;
+use crate::engine::derive::{Day, Deriver, Minute, Source};
+use crate::engine::family::Family;
+use crate::engine::gate::Market;
+use crate::engine::guard::Guard;
 use crate::engine::index::LevelIndex;
 use crate::engine::level::Level;
 use crate::engine::link::LinkWatch;
 use crate::engine::marks::Wake;
-use crate::engine::rule::{PriceFrom, Rule};
+use crate::engine::rule::{Confirm, Rule, When};
 use crate::engine::scene::{Fact, Gap, Remark, Scene};
-use crate::event::{Event, Reason};
+use crate::engine::state::Latch;
+use crate::event::{Event, Reason, Space};
 use crate::market::instrument::Instrument;
-use crate::market::price::{Distance, Price};
+use crate::market::price::Distance;
 use crate::market::symbol::ContractMonth;
-use crate::market::tick::{FeedId, InstrumentId, Item, Quality, Tick, Update};
+use crate::market::tick::{FeedId, InstrumentId, Item};
 use crate::time::Timestamp;
 
 /// Everything the engine is told.
@@ -67,6 +86,8 @@ pub struct Setup {
     pub instruments: Vec<Instrument>,
     /// Doubt prints this far from the market, where it is not the default.
     pub guards: BTreeMap<InstrumentId, Distance>,
+    /// How levels in index prices find their place on the futures.
+    pub basis: BTreeMap<InstrumentId, Basis>,
     /// In the order of the configuration.
     pub rules: Vec<Rule>,
     /// In the order of their ids.
@@ -75,6 +96,18 @@ pub struct Setup {
     pub limits: Limits,
     /// Nothing of it happens today.
     pub rehearsal: bool,
+    /// When another contract takes over.
+    pub rolls: Rolls,
+}
+
+/// When another contract takes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rolls {
+    /// By the instrument's policy; until then a later contract is only looked at.
+    #[default]
+    ByPolicy,
+    /// As soon as a later contract is in the data: recorded data has one contract at a time.
+    ByData,
 }
 
 /// How long things may take. A rehearsal that runs `n` times as fast has `n` times as long.
@@ -115,6 +148,25 @@ pub struct Step {
     pub remarks: Vec<(LevelIndex, Timestamp, Remark)>,
     /// Updates that were not used, by reason.
     pub dropped: BTreeMap<Reason, u64>,
+    /// Minutes that are over.
+    pub minutes: Vec<Past<Minute>>,
+    /// Trade dates that are over.
+    pub days: Vec<Past<Day>>,
+    /// Books whose contract's own history is wanted.
+    pub recall: BTreeSet<BookIndex>,
+}
+
+/// Something that is over, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past<T> {
+    /// The instrument.
+    pub instrument: InstrumentId,
+    /// The contract, if it has months.
+    pub month: Option<ContractMonth>,
+    /// Whether it was the contract in force: then it belongs to the chained series too.
+    pub front: bool,
+    /// What it is.
+    pub what: T,
 }
 
 impl Step {
@@ -129,15 +181,23 @@ impl Step {
 #[derive(Debug)]
 pub struct Engine {
     levels: Vec<Level>,
-    wakes: Vec<Wake>,
-    level_book: Vec<BookIndex>,
+    level_book: Vec<u32>,
     books: Vec<Book>,
     by_instrument: Vec<Vec<BookIndex>>,
+    /// Books whose basis is measured against an instrument.
+    measured_by: BTreeMap<InstrumentId, Vec<BookIndex>>,
+    families: Vec<Family>,
     links: Vec<LinkWatch>,
     timers: BTreeSet<(Timestamp, LevelIndex)>,
+    book_timers: BTreeSet<(Timestamp, BookIndex)>,
+    /// Books whose state changed since it was last saved.
+    changed: BTreeSet<BookIndex>,
     instruments: Vec<Instrument>,
+    guards: BTreeMap<InstrumentId, Distance>,
+    basis: BTreeMap<InstrumentId, Basis>,
     limits: Limits,
     rehearsal: bool,
+    rolls: Rolls,
     scratch: Vec<LevelIndex>,
     facts: Vec<Fact>,
 }
@@ -146,48 +206,78 @@ impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let Setup { instruments, guards, rules, feeds, limits, rehearsal } = setup;
+        let Setup { instruments, guards, basis, rules, feeds, limits, rehearsal, rolls } = setup;
         let mut engine = Self {
             levels: Vec::with_capacity(rules.len()),
-            wakes: Vec::with_capacity(rules.len()),
             level_book: Vec::with_capacity(rules.len()),
             books: Vec::new(),
             by_instrument: vec![Vec::new(); instruments.len()],
+            measured_by: BTreeMap::new(),
+            families: Vec::new(),
             links: feeds.into_iter().map(LinkWatch::new).collect(),
             timers: BTreeSet::new(),
+            book_timers: BTreeSet::new(),
+            changed: BTreeSet::new(),
             instruments,
+            guards,
+            basis,
             limits,
             rehearsal,
+            rolls,
             scratch: Vec::new(),
             facts: Vec::new(),
         };
         for rule in rules {
-            engine.add(rule, &guards);
+            engine.add(rule);
         }
         engine
     }
 
-    fn add(&mut self, rule: Rule, guards: &BTreeMap<InstrumentId, Distance>) {
-        let Some(book) = self.book_for(rule.instrument, rule.contract, guards) else { return };
-        let Ok(id) = LevelIndex::try_from(self.levels.len()) else { return };
-        let Some(tick) = self.books.get(book).map(|book| book.tick) else { return };
-        let price = rule.price;
-        self.levels.push(Level::new(rule, tick));
-        self.wakes.push(Wake::default());
-        self.level_book.push(book);
-        if let Some(book) = self.books.get_mut(book) {
+    /// Watches another level. It is placed by the first price that it sees.
+    pub fn add(&mut self, rule: Rule) {
+        let Some(book) = self.book_for(rule.instrument, rule.contract) else { return };
+        self.need_others(&rule);
+        match &rule.source {
+            Some(Source::Round { step }) => {
+                let step = *step;
+                self.families.push(Family::new(rule, book, step));
+            }
+            Some(_) | None => {
+                self.insert(rule, book);
+            }
+        }
+    }
+
+    /// Puts a level into its book.
+    fn insert(&mut self, rule: Rule, at: BookIndex) -> Option<LevelIndex> {
+        let (Ok(id), Ok(place)) = (LevelIndex::try_from(self.levels.len()), u32::try_from(at)) else {
+            return None;
+        };
+        let book = self.books.get_mut(at)?;
+        let level = Level::new(rule);
+        need(book, &level.rule, id);
+        if let Some(price) = level.at {
             book.prices.insert((price, id));
         }
-        self.file(id, None);
+        self.levels.push(level);
+        self.level_book.push(place);
+        self.file(id, Wake::default(), None);
+        Some(id)
+    }
+
+    /// Instruments that are only looked at have books too.
+    fn need_others(&mut self, rule: &Rule) {
+        let mut strengths = Vec::new();
+        named(&rule.when, &mut strengths);
+        for (id, over) in strengths {
+            if let Some(book) = self.book_for(id, None).and_then(|book| self.books.get_mut(book)) {
+                book.closes.keep = book.closes.keep.max(over);
+            }
+        }
     }
 
     /// The book of an instrument, or of one month of it, made when it is first needed.
-    fn book_for(
-        &mut self,
-        id: InstrumentId,
-        pinned: Option<ContractMonth>,
-        guards: &BTreeMap<InstrumentId, Distance>,
-    ) -> Option<BookIndex> {
+    fn book_for(&mut self, id: InstrumentId, pinned: Option<ContractMonth>) -> Option<BookIndex> {
         let instrument = self.instruments.get(id.index())?;
         let of_instrument = self.by_instrument.get_mut(id.index())?;
         let known =
@@ -195,23 +285,38 @@ impl Engine {
         if let Some(known) = known {
             return Some(*known);
         }
-        let guard = Guard::new(guards.get(&id).copied());
-        of_instrument.push(self.books.len());
-        self.books.push(Book::new(id, instrument, pinned, guard));
-        Some(self.books.len().saturating_sub(1))
+        let at = self.books.len();
+        of_instrument.push(at);
+        let guard = Guard::new(self.guards.get(&id).copied());
+        let mut book = Book::new(id, instrument, pinned, guard);
+        book.basis = self.basis.get(&id).copied();
+        let basis = book.basis;
+        self.books.push(book);
+        self.plan_expiry(at);
+        if let Some(Basis::Index(index)) = basis {
+            self.book_for(index, None)?;
+            self.measured_by.entry(index).or_default().push(at);
+        }
+        Some(at)
     }
 
-    /// Puts a level where price and time will find it; `before` is its deadline until now.
-    fn file(&mut self, id: LevelIndex, before: Option<Timestamp>) {
-        let at = index_of(id);
-        let Some(level) = self.levels.get(at) else { return };
-        let Some(book) = self.level_book.get(at).and_then(|book| self.books.get_mut(*book)) else { return };
-        let Some(old) = self.wakes.get_mut(at) else { return };
-        let new = level.wake();
+    fn book_of(&self, id: LevelIndex) -> Option<BookIndex> {
+        self.level_book.get(index_of(id)).map(|book| index_of(*book))
+    }
+
+    /// Puts a level where price and time will find it; `old` and `before` say where it was until now.
+    fn file(&mut self, id: LevelIndex, old: Wake, before: Option<Timestamp>) {
+        let (Some(level), Some(book)) = (self.levels.get(index_of(id)), self.book_of(id)) else { return };
+        let Some(book) = self.books.get_mut(book) else { return };
+        let new = level.wake(book.grid());
         if let Some(lane) = book.lane_mut(level.rule.price_from) {
-            lane.index.update(id, *old, new);
+            lane.index.update(id, old, new);
         }
-        *old = new;
+        if level.wants_quotes() {
+            book.quoted.insert(id);
+        } else if !book.quoted.is_empty() {
+            book.quoted.remove(&id);
+        }
         if before != level.deadline || before.is_none() {
             if let Some(before) = before {
                 self.timers.remove(&(before, id));
@@ -224,6 +329,12 @@ impl Engine {
         }
     }
 
+    /// What is known of an instrument.
+    #[must_use]
+    pub fn instrument(&self, id: InstrumentId) -> Option<&Instrument> {
+        self.instruments.get(id.index())
+    }
+
     /// The name of a level.
     #[must_use]
     pub fn level_name(&self, id: LevelIndex) -> &str {
@@ -233,9 +344,12 @@ impl Engine {
     /// When time must be told next, even if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
-        let levels = self.timers.first().map(|(at, _)| at.saturating_add(self.limits.timer_slack));
+        let levels = self.timers.first().map(|(at, _)| *at);
+        let books = self.book_timers.first().map(|(at, _)| *at);
+        let timers = levels.into_iter().chain(books).min();
+        let timers = timers.map(|at| at.saturating_add(self.limits.timer_slack));
         let links = self.links.iter().filter_map(LinkWatch::deadline);
-        levels.into_iter().chain(links).min()
+        timers.into_iter().chain(links).min()
     }
 
     /// Takes one input in and adds what it established to `step`.
@@ -245,182 +359,6 @@ impl Engine {
             Input::Item(Item::Link(link)) => self.on_link(link, step),
             Input::Clock(now) => self.on_clock(*now, step),
         }
-    }
-
-    fn on_clock(&mut self, now: Timestamp, step: &mut Step) {
-        let until = now.saturating_sub(self.limits.timer_slack);
-        while let Some((deadline, id)) = self.timers.first().copied().filter(|(at, _)| *at <= until) {
-            self.fire_timer(id, deadline, now, step);
-        }
-        self.links_on_clock(now, step);
-    }
-
-    fn on_tick(&mut self, tick: &Tick, step: &mut Step) {
-        let Some(books) = self.by_instrument.get(tick.instrument.index()) else { return };
-        for at in 0..books.len() {
-            let Some(book) = self.by_instrument.get(tick.instrument.index()).and_then(|b| b.get(at)) else {
-                return;
-            };
-            self.on_book_tick(*book, tick, step);
-        }
-    }
-
-    fn on_book_tick(&mut self, id: BookIndex, tick: &Tick, step: &mut Step) {
-        let Some(book) = self.books.get_mut(id) else { return };
-        match (book.pinned.or(book.saved.contract), tick.contract) {
-            (Some(ours), Some(theirs)) if ours != theirs => {
-                if book.pinned.is_some() || theirs < ours || tick.quality == Quality::Snapshot {
-                    return;
-                }
-                self.roll(id, theirs, tick, step);
-            }
-            (None, Some(first)) => book.saved.contract = Some(first),
-            (Some(_) | None, Some(_) | None) => {}
-        }
-        match tick.quality {
-            Quality::Live => self.on_live(id, tick, step),
-            Quality::FromBar => self.on_bar_print(id, tick, step),
-            Quality::Snapshot => self.on_snapshot(id, tick, step),
-            Quality::Delayed | Quality::Stale => self.on_not_live(tick, step),
-        }
-    }
-
-    fn on_live(&mut self, id: BookIndex, tick: &Tick, step: &mut Step) {
-        self.link_of_tick(tick, step);
-        let Some(book) = self.books.get_mut(id) else { return };
-        match tick.update {
-            Update::Quote { bid, ask } => self.on_quote(id, tick, bid, ask, step),
-            Update::Trade { price, size } => match book.read(tick) {
-                Read::Fresh => self.on_trade(id, tick, price, size, step),
-                Read::Repeat => {}
-                Read::Doubtful => count(step, Reason::TimeBackwards),
-                Read::Believed(ticks) => {
-                    for tick in ticks {
-                        if let Update::Trade { price, size } = tick.update {
-                            self.on_trade(id, &tick, price, size, step);
-                        }
-                    }
-                }
-            },
-        }
-    }
-
-    fn on_trade(&mut self, id: BookIndex, tick: &Tick, price: Price, size: u32, step: &mut Step) {
-        let Some(book) = self.books.get_mut(id) else { return };
-        let at = book.time_of(tick, self.limits.ahead);
-        let Ok(on_grid) = book.tick.snap(price) else {
-            return self.doubt(id, price, at, tick.received_at, Reason::OffGrid, step);
-        };
-        let print = Print { price: on_grid, size, at, received_at: tick.received_at };
-        match book.judge(print) {
-            Verdict::Good { dropped } => {
-                self.doubt_dropped(id, dropped, step);
-                self.on_price(id, PriceFrom::Trade, print, step);
-            }
-            Verdict::Releases(held) => {
-                self.on_price(id, PriceFrom::Trade, held, step);
-                self.on_price(id, PriceFrom::Trade, print, step);
-            }
-            Verdict::Held { dropped } => self.doubt_dropped(id, dropped, step),
-        }
-    }
-
-    fn on_quote(
-        &mut self,
-        id: BookIndex,
-        tick: &Tick,
-        bid: Option<Price>,
-        ask: Option<Price>,
-        step: &mut Step,
-    ) {
-        let Some(book) = self.books.get_mut(id) else { return };
-        let at = book.time_of(tick, self.limits.ahead);
-        let (grid, received_at) = (book.tick, tick.received_at);
-        let snap = |price: Option<Price>| price.and_then(|price| grid.snap(price).ok());
-        let (bid, ask) = (snap(bid), snap(ask));
-        if let Some(held) = book.saved.guard.on_quote(bid, ask, at, grid) {
-            self.on_price(id, PriceFrom::Trade, held, step);
-        }
-        let (Some(bid), Some(ask)) = (bid, ask) else { return };
-        if bid > ask {
-            return;
-        }
-        let mid = Price::from_nanos(bid.as_nanos().midpoint(ask.as_nanos()));
-        for (from, price) in [(PriceFrom::Bid, bid), (PriceFrom::Ask, ask), (PriceFrom::Mid, mid)] {
-            self.on_price(id, from, Print { price, size: 0, at, received_at }, step);
-        }
-    }
-
-    fn on_bar_print(&mut self, id: BookIndex, tick: &Tick, step: &mut Step) {
-        let Update::Trade { price, size } = tick.update else { return };
-        let Some(book) = self.books.get_mut(id) else { return };
-        let at = book.time_of(tick, self.limits.ahead);
-        let Ok(price) = book.tick.snap(price) else {
-            return self.doubt(id, price, at, tick.received_at, Reason::OffGrid, step);
-        };
-        book.saved.guard.accept(price, at);
-        let from = step.events.len();
-        self.on_price(id, PriceFrom::Trade, Print { price, size, at, received_at: tick.received_at }, step);
-        for event in step.events.iter_mut().skip(from) {
-            event.from_bars = true;
-        }
-    }
-
-    fn on_snapshot(&mut self, id: BookIndex, tick: &Tick, step: &mut Step) {
-        let Update::Trade { price, .. } = tick.update else { return };
-        let Some(book) = self.books.get_mut(id) else { return };
-        let (Ok(price), None) = (book.tick.snap(price), book.last(PriceFrom::Trade)) else { return };
-        let at = book.time_of(tick, self.limits.ahead);
-        book.advance(at);
-        book.saved.guard.accept(price, at);
-        let always: Vec<LevelIndex> =
-            book.lane(PriceFrom::Trade).map(|l| l.index.always().collect()).unwrap_or_default();
-        for level in always {
-            self.with_level(level, at, at, None, step, |level, scene, _| level.on_snapshot(price, scene));
-        }
-    }
-
-    /// One believed price: the only place where prices meet levels.
-    fn on_price(&mut self, id: BookIndex, from: PriceFrom, print: Print, step: &mut Step) {
-        self.fire_due(id, print.at, print.received_at, step);
-        let Some(book) = self.books.get_mut(id) else { return };
-        book.advance(print.at);
-        let gap = book.take(from, print.price, print.at);
-        let Some(lane) = book.lane(from) else { return };
-        if lane.index.is_quiet(print.price) {
-            return;
-        }
-        let mut concerned = std::mem::take(&mut self.scratch);
-        lane.index.concerned(print.price, &mut concerned);
-        for level in &concerned {
-            self.with_level(*level, print.at, print.received_at, gap, step, |level, scene, facts| {
-                level.on_price(print.price, print.size, scene, facts);
-            });
-        }
-        self.scratch = concerned;
-    }
-
-    /// Timers of a book that its own market's time has reached.
-    fn fire_due(&mut self, id: BookIndex, at: Timestamp, now: Timestamp, step: &mut Step) {
-        while let Some((deadline, level)) =
-            self.books.get(id).and_then(|book| book.timers.first().copied()).filter(|(due, _)| *due <= at)
-        {
-            self.fire_timer(level, deadline, now, step);
-        }
-    }
-
-    fn fire_timer(&mut self, id: LevelIndex, deadline: Timestamp, now: Timestamp, step: &mut Step) {
-        let Some(book) = self.level_book.get(index_of(id)).and_then(|book| self.books.get_mut(*book)) else {
-            return;
-        };
-        book.advance(deadline);
-        let from = self.levels.get(index_of(id)).map(|level| level.rule.price_from).unwrap_or_default();
-        let last = book.last(from);
-        self.with_level(id, deadline, now, None, step, |level, scene, facts| {
-            level.on_time(last, scene, facts);
-            // A deadline that has been served must not come again.
-            level.deadline = level.deadline.filter(|again| *again > scene.at);
-        });
     }
 
     /// Lets one level act, then files it anew and dresses what it established.
@@ -433,33 +371,92 @@ impl Engine {
         step: &mut Step,
         act: impl FnOnce(&mut Level, &Scene<'_>, &mut Vec<Fact>),
     ) {
+        let Some(book) = self.book_of(id).and_then(|book| self.books.get(book)) else { return };
         let Some(level) = self.levels.get_mut(index_of(id)) else { return };
-        let Some(book) = self.level_book.get(index_of(id)).and_then(|book| self.books.get(*book)) else {
-            return;
-        };
-        let scene = Scene {
-            at,
-            calendar: &book.calendar,
-            phase: book.session.phase,
-            phase_until: book.session.until,
-            trade_date: book.saved.trade_date,
-            gap,
-        };
-        let (before, deadline) = (level.state.clone(), level.deadline);
+        let market = Market { books: &self.books, by_instrument: &self.by_instrument };
+        let watched = book.is_watched(level.rule.price_from);
+        let scene = Scene { at, book, market, watched, gap };
+        let (before, deadline, wake) = (level.state.clone(), level.deadline, level.wake(book.grid()));
+        let place = level.at;
         act(level, &scene, &mut self.facts);
         if level.state != before {
             step.levels.insert(id);
-            if let Some((at, remark)) = level.state.remark.filter(|_| level.state.remark != before.remark) {
-                step.remarks.push((id, at, remark));
-            }
+            step.remarks.extend(remark(&before, level, at).map(|(at, remark)| (id, at, remark)));
         }
+        let moved = (place, level.at);
         let facts = std::mem::take(&mut self.facts);
         for fact in &facts {
             step.events.push(self.dress(id, fact, now));
         }
         self.facts = facts;
         self.facts.clear();
-        self.file(id, deadline);
+        self.file(id, wake, deadline);
+        if moved.0 != moved.1 {
+            self.file_price(id, moved);
+        }
+    }
+
+    /// Keeps the list from which the next levels above and below are named.
+    fn file_price(
+        &mut self,
+        id: LevelIndex,
+        (old, new): (Option<crate::market::price::Price>, Option<crate::market::price::Price>),
+    ) {
+        let Some(book) = self.book_of(id).and_then(|book| self.books.get_mut(book)) else { return };
+        if let Some(old) = old {
+            book.prices.remove(&(old, id));
+        }
+        if let Some(new) = new {
+            book.prices.insert((new, id));
+        }
+    }
+}
+
+/// What is worth a line in the log.
+fn remark(before: &state::State, level: &Level, at: Timestamp) -> Option<(Timestamp, Remark)> {
+    let now = level.state.remark();
+    if now != before.remark() {
+        return now;
+    }
+    let placed_beyond = before.latch == Latch::New && matches!(level.state.latch, Latch::Spent { .. });
+    placed_beyond.then_some((at, Remark::AlreadyBeyond))
+}
+
+/// What a rule asks of its instrument's book.
+fn need(book: &mut Book, rule: &Rule, id: LevelIndex) {
+    if let Some(source) = &rule.source {
+        match book.derived.iter_mut().find(|derived| derived.source == *source) {
+            Some(derived) => derived.levels.push(id),
+            None => book.derived.push(Derived {
+                source: source.clone(),
+                deriver: Deriver::new(source, &book.calendar),
+                levels: vec![id],
+                announced: None,
+            }),
+        }
+    }
+    if rule.space == Space::Index {
+        book.in_index.push(id);
+    }
+    if rule.measures_in_atr() {
+        book.in_atr.push(id);
+        book.atr.get_or_insert_with(|| AverageTrueRange::new(derive::atr::PERIOD));
+    }
+    if rule.confirm.iter().any(|condition| matches!(condition, Confirm::RelativeVolume(_))) {
+        book.profile.get_or_insert_with(|| VolumeProfile::new());
+    }
+}
+
+/// The instruments that conditions name, and over how much time each is looked at.
+fn named(conditions: &[When], into: &mut Vec<(InstrumentId, Duration)>) {
+    for condition in conditions {
+        match condition {
+            When::Above(id, _) | When::Below(id, _) => into.push((*id, Duration::ZERO)),
+            When::Stronger(strength) | When::Weaker(strength) => {
+                into.extend([(strength.of, strength.over), (strength.than, strength.over)]);
+            }
+            When::Any(conditions) | When::All(conditions) => named(conditions, into),
+        }
     }
 }
 

@@ -3,16 +3,16 @@
 use std::ops::Bound;
 
 use crate::engine::book::{Book, BookIndex};
+use crate::engine::derive::{Source, round};
 use crate::engine::guard::Print;
 use crate::engine::index::LevelIndex;
 use crate::engine::level::Level;
 use crate::engine::rule::PriceFrom;
 use crate::engine::scene::Fact;
 use crate::engine::{Engine, Step, count, index_of};
-use crate::event::{Event, Kind, Numbers, Px, Reason, ThreadId};
-use crate::market::price::Price;
+use crate::event::{Event, Kind, Numbers, Px, Reason, Space, ThreadId};
+use crate::market::price::{Price, TickSize};
 use crate::market::symbol::ContractMonth;
-use crate::market::tick::Tick;
 use crate::time::Timestamp;
 
 /// At most one event about doubtful prints in this time, per instrument.
@@ -54,24 +54,12 @@ impl Engine {
             (fact.at, now),
             fact.numbers.clone(),
         );
-        let book = self.level_book.get(index_of(id)).and_then(|book| self.books.get(*book));
+        let book = self.book_of(id).and_then(|book| self.books.get(book));
         let (Some(level), Some(book)) = (self.levels.get(index_of(id)), book) else { return bare };
         let rule = &level.rule;
         let px = |price: Price| Px::new(price, book.tick);
-        let mut event = Event {
-            level: Some(rule.name.to_string()),
-            instrument: Some(book.root.clone()),
-            contract: self.contract_name(book, book.pinned.or(book.saved.contract)),
-            side: Some(rule.side),
-            price: fact.price.map(px),
-            threshold: Some(px(level.threshold())),
-            level_price: Some(px(rule.price)),
-            level_space: Some(rule.space),
-            late: now.since(fact.at) > self.limits.late_after,
-            rehearsal: self.rehearsal,
-            about: rule.about.clone(),
-            ..bare
-        };
+        let late = now.since(fact.at) > self.limits.late_after;
+        let mut event = Event { price: fact.price.map(px), late, ..self.of_level(bare, level, book) };
         if let (Kind::LevelBroken, Some(severity)) = (fact.kind, rule.severity) {
             event.severity = severity;
         }
@@ -79,7 +67,51 @@ impl Engine {
             event.numbers.insert((*name).to_owned(), px(*price).to_string().into());
         }
         self.add_surroundings(&mut event.numbers, id, level, book, fact);
+        self.add_spaces(&mut event.numbers, id, level, book, fact);
         event
+    }
+
+    /// An event of a level, with what is known of the level.
+    pub(super) fn of_level(&self, bare: Event, level: &Level, book: &Book) -> Event {
+        let rule = &level.rule;
+        let px = |price: Price| Px::new(price, book.tick);
+        let level_price = match rule.space {
+            Space::Contract => level.at,
+            Space::Index => Some(rule.price),
+        };
+        Event {
+            level: Some(rule.name.to_string()),
+            instrument: Some(book.root.clone()),
+            contract: self.contract_name(book, book.pinned.or(book.saved.contract)),
+            side: Some(rule.side),
+            threshold: level.threshold(book.grid()).map(px),
+            level_price: level_price.map(px),
+            level_space: Some(rule.space),
+            rehearsal: self.rehearsal,
+            about: rule.about.clone(),
+            ..bare
+        }
+    }
+
+    /// The level and the price in the other space, and where a derived level comes from.
+    fn add_spaces(&self, numbers: &mut Numbers, id: LevelIndex, level: &Level, book: &Book, fact: &Fact) {
+        let px = |price: Price| Px::new(price, book.tick).to_string();
+        if let (Space::Index, Some(at)) = (level.rule.space, level.at) {
+            numbers.insert("level_in_contract".into(), px(at).into());
+            let index = fact.price.and_then(|price| self.in_index(book, price));
+            if let Some(index) = index {
+                let cents = TickSize::from_nanos(10_000_000);
+                numbers
+                    .insert("price_in_index".into(), Px::new(cents.round(index), cents).to_string().into());
+            }
+        }
+        if let Some(Source::Round { .. }) = level.rule.source {
+            let rank = round::rank(level.rule.price);
+            if let Some(rank) = rank {
+                numbers.insert("rank".into(), rank.into());
+            }
+        }
+        self.add_origin(numbers, id, book);
     }
 
     fn add_surroundings(
@@ -92,8 +124,9 @@ impl Engine {
     ) {
         let px = |price: Price| Px::new(price, book.tick).to_string();
         if let Some(price) = fact.price {
-            if fact.kind == Kind::LevelApproached {
-                let ticks = book.tick.count(level.threshold().minus(price).abs());
+            let threshold = level.threshold(book.grid());
+            if let (Kind::LevelApproached, Some(threshold)) = (fact.kind, threshold) {
+                let ticks = book.tick.count(threshold.minus(price).abs());
                 numbers.insert("distance_ticks".into(), ticks.into());
             }
             let mut name_next = |name: &str, next: Option<Price>| {
@@ -104,8 +137,9 @@ impl Engine {
                     numbers.insert(name.to_owned(), text.into());
                 }
             };
-            name_next("next_above", self.next_level(book, (level.rule.price, id), true));
-            name_next("next_below", self.next_level(book, (level.rule.price, id), false));
+            let at = level.at.unwrap_or(level.rule.price);
+            name_next("next_above", self.next_level(book, (at, id), true));
+            name_next("next_below", self.next_level(book, (at, id), false));
         }
         if let (Some(high), Some(low)) = (book.saved.high, book.saved.low) {
             numbers.insert("day_high".into(), px(high).into());
@@ -132,45 +166,9 @@ impl Engine {
         found.map(|(price, _)| *price)
     }
 
-    fn contract_name(&self, book: &Book, month: Option<ContractMonth>) -> Option<String> {
+    pub(super) fn contract_name(&self, book: &Book, month: Option<ContractMonth>) -> Option<String> {
         let instrument = self.instruments.get(book.instrument.index())?;
         month.map(|month| instrument.symbol(month).to_string())
-    }
-
-    /// Another month trades. Levels in contract prices cannot follow without the spread.
-    pub(super) fn roll(&mut self, id: BookIndex, to: ContractMonth, tick: &Tick, step: &mut Step) {
-        let Some(book) = self.books.get_mut(id) else { return };
-        let at = book.time_of(tick, self.limits.ahead);
-        let from = book.saved.contract.replace(to);
-        book.saved.last = [None; 4];
-        let root = book.root.clone();
-        let levels: Vec<LevelIndex> = book.prices.iter().map(|(_, level)| *level).collect();
-        if let Some(book) = self.books.get(id) {
-            let (from, to) = (self.contract_name(book, from), self.contract_name(book, Some(to)));
-            let mut numbers = Numbers::new();
-            numbers.insert("from".into(), from.into());
-            numbers.insert("to".into(), to.clone().into());
-            let thread = ThreadId::new(&format!("roll:{root}"), "", at);
-            let bare = Event::bare(
-                Kind::ContractRolled,
-                Reason::RollPolicy,
-                &thread,
-                1,
-                (at, tick.received_at),
-                numbers,
-            );
-            step.events.push(Event {
-                instrument: Some(root),
-                contract: to,
-                rehearsal: self.rehearsal,
-                ..bare
-            });
-        }
-        for level in levels {
-            self.with_level(level, at, tick.received_at, None, step, |level, scene, facts| {
-                level.on_roll_without_spread(scene, facts);
-            });
-        }
     }
 
     pub(super) fn doubt_dropped(&mut self, id: BookIndex, dropped: Option<Print>, step: &mut Step) {

@@ -42,6 +42,36 @@ impl DerefMut for Rule {
     }
 }
 
+impl Rule {
+    /// Where the level lies, if its author said so in prices of the contract.
+    #[must_use]
+    pub fn fixed(&self) -> Option<Price> {
+        (self.is_priced() && self.space == Space::Contract).then_some(self.price)
+    }
+
+    /// Whether its price was named; that of a round number was, too.
+    #[must_use]
+    pub fn is_priced(&self) -> bool {
+        matches!(self.source, None | Some(Source::Round { .. }))
+    }
+
+    /// Whether one of its distances is a multiple of the average true range.
+    #[must_use]
+    pub fn measures_in_atr(&self) -> bool {
+        let optional = self.approach.into_iter().chain(self.reject.map(|reject| reject.distance));
+        let always = [
+            self.margin,
+            self.zone,
+            self.rearm,
+            self.fail.distance,
+            self.retest.zone,
+            self.retest.excursion,
+            self.retest.hold,
+        ];
+        always.into_iter().chain(optional).any(|distance| matches!(distance, Distance::Atr(_)))
+    }
+}
+
 /// What a rule asks for, whatever its name and price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {

@@ -1,14 +1,17 @@
 //! What of the engine survives a restart, and how it is taken up again.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::engine::derive::Source;
+use crate::engine::level::Level;
 use crate::engine::link::SavedLink;
+use crate::engine::rule::Half;
 use crate::engine::rule::{Confirm, PriceFrom, Rule};
-use crate::engine::{Engine, Step, book, index_of, level};
+use crate::engine::{Engine, Step, book, index_of, state};
 use crate::event::{Side, Space};
 use crate::market::price::{Distance, Price};
 use crate::market::symbol::ContractMonth;
@@ -64,6 +67,8 @@ struct Meaning<'a> {
     root: &'a str,
     contract: Option<ContractMonth>,
     price: Price,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a Source>,
     side: Side,
     space: Space,
     price_from: PriceFrom,
@@ -77,6 +82,7 @@ fn fingerprint(root: &str, rule: &Rule) -> String {
         root,
         contract: rule.contract,
         price: rule.price,
+        source: rule.source.as_ref().filter(|_| !rule.is_priced()),
         side: rule.side,
         space: rule.space,
         price_from: rule.price_from,
@@ -108,7 +114,7 @@ impl Engine {
                 let root =
                     self.instruments.get(level.rule.instrument.index()).map_or("", |i| i.root.as_str());
                 Ok(SavedLevel {
-                    key: level.rule.name.to_string(),
+                    key: key_of(level),
                     fingerprint: fingerprint(root, &level.rule),
                     state: write(&level.rule.name, &level.state)?,
                 })
@@ -116,12 +122,13 @@ impl Engine {
             .collect()
     }
 
-    /// The states of all books and feeds: how far the stream of prints was read.
+    /// The states of the books that changed since [`Engine::saved`] was last called, and of all feeds: how far the
+    /// stream of prints was read.
     ///
     /// # Errors
     /// When a state has no text, which would be a defect.
     pub fn saved_books(&self) -> Result<Vec<SavedBook>, SavedError> {
-        let books = self.books.iter().map(|book| {
+        let books = self.changed.iter().filter_map(|id| self.books.get(*id)).map(|book| {
             let key = book.key();
             write(&key, &book.saved).map(|state| SavedBook { key, state })
         });
@@ -130,6 +137,11 @@ impl Engine {
             write(&key, &link.saved).map(|state| SavedBook { key, state })
         });
         books.chain(links).collect()
+    }
+
+    /// What [`Engine::saved_books`] returned is on disk.
+    pub fn saved(&mut self) {
+        self.changed.clear();
     }
 
     /// Takes up where an earlier process ended. Levels whose meaning changed begin anew; the names of those
@@ -151,14 +163,22 @@ impl Engine {
                 link.saved = read::<SavedLink>(&saved.key, &saved.state)?;
             }
         }
-        let names = self.levels.iter().enumerate().map(|(at, level)| (level.rule.name.to_string(), at));
-        let places: BTreeMap<String, usize> = names.collect();
+        let names =
+            levels.iter().map(|saved| saved.key.split_once('\n').map_or(&*saved.key, |(name, _)| name));
+        self.make_again(names);
+        let names = self.levels.iter().enumerate().map(|(at, level)| (key_of(level), at));
+        let places: HashMap<String, usize> = names.collect();
         let mut gone = Vec::new();
         for saved in levels {
             match places.get(&saved.key) {
                 Some(at) => self.restore_level(*at, saved, now)?,
                 None => gone.push(saved.key.clone()),
             }
+        }
+        for book in 0..self.books.len() {
+            self.plan_expiry(book);
+            let mut step = Step::default();
+            self.rebase(book, now, now, &mut step);
         }
         Ok(gone)
     }
@@ -169,18 +189,31 @@ impl Engine {
         if fingerprint(root, &level.rule) != saved.fingerprint {
             return Ok(());
         }
-        level.state = read::<level::State>(&saved.key, &saved.state)?;
+        let state = read::<state::State>(&saved.key, &saved.state)?;
         let Ok(id) = u32::try_from(at) else { return Ok(()) };
-        let then = self
-            .level_book
-            .get(at)
-            .and_then(|book| self.books.get(*book))
-            .and_then(|book| book.saved.last_at);
+        let Some(place) = self.book_of(id) else { return Ok(()) };
+        let Some((grid, then)) = self.books.get(place).map(|book| (book.grid(), book.saved.last_at)) else {
+            return Ok(());
+        };
+        let Some(level) = self.levels.get_mut(at) else { return Ok(()) };
+        let (wake, deadline, from) = (level.wake(grid), level.deadline, level.at);
+        level.restore(state);
+        let to = level.at;
+        self.file(id, wake, deadline);
+        self.file_price(id, (from, to));
         let mut step = Step::default();
         // Nobody has watched since the earlier process ended.
         self.with_level(id, then.unwrap_or(now), now, None, &mut step, |level, scene, _| {
             level.on_feed_lost(scene)
         });
         Ok(())
+    }
+}
+
+/// The name under which a level's state is saved: a line break, which no name has, sets the second half apart.
+fn key_of(level: &Level) -> String {
+    match level.rule.half {
+        Some(Half::Second) => format!("{}\n2", level.rule.name),
+        Some(Half::First) | None => level.rule.name.to_string(),
     }
 }

@@ -17,6 +17,10 @@ use crate::market::holidays;
 use crate::market::session::{CME_EQUITY, Hours, Session};
 use crate::time::Timestamp;
 
+mod bounds;
+
+pub use bounds::SessionBounds;
+
 /// How many days in a row without a session are looked through for the next or the last one.
 const CLOSED_DAYS_MAX: usize = 60;
 /// What the market does at a moment.

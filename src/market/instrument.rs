@@ -1,7 +1,7 @@
 //! What an instrument is: its facts, when its contracts expire, and which one is in front.
 //!
-//! Everything follows from the calendar and the roll policy. A roll by volume is not decided here: it needs
-//! the market's data.
+//! Everything follows from the calendar and the roll policy. A roll by volume is not decided here, it needs the
+//! market's data: whoever has seen it says so to [`Instrument::front_by_volume`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ const MONDAY_BEFORE: u16 = 4;
 /// and so many before is the Thursday of the week before.
 const THURSDAY_BEFORE: u16 = 8;
 
-/// When the next month takes over. In the configuration: `cme_monday`, `cme_thursday`,
+/// When the next month takes over. In the configuration: `cme_monday`, `cme_thursday`, `volume`,
 /// `{ days_before_expiry = 5 }`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +33,9 @@ pub enum RollPolicy {
     CmeMonday,
     /// On the Thursday eight days before the third Friday.
     CmeThursday,
+    /// In the session in which the next month's volume first exceeds that of the front month; at the latest as
+    /// by [`RollPolicy::CmeMonday`].
+    Volume,
     /// So many calendar days before the last trade date.
     DaysBeforeExpiry(u16),
     /// Never: this one contract until it expires.
@@ -43,7 +46,7 @@ pub enum RollPolicy {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum InstrumentError {
     /// Not a roll policy.
-    #[error("{0:?} is not a roll policy that stands alone: cme_monday or cme_thursday")]
+    #[error("{0:?} is not a roll policy that stands alone: cme_monday, cme_thursday or volume")]
     RollPolicy(String),
 }
 
@@ -54,6 +57,7 @@ impl FromStr for RollPolicy {
         match text {
             "cme_monday" => Ok(Self::CmeMonday),
             "cme_thursday" => Ok(Self::CmeThursday),
+            "volume" => Ok(Self::Volume),
             _ => Err(InstrumentError::RollPolicy(text.chars().take(40).collect())),
         }
     }
@@ -64,6 +68,7 @@ impl fmt::Display for RollPolicy {
         match self {
             Self::CmeMonday => f.write_str("cme_monday"),
             Self::CmeThursday => f.write_str("cme_thursday"),
+            Self::Volume => f.write_str("volume"),
             Self::DaysBeforeExpiry(days) => write!(f, "days_before_expiry = {days}"),
             Self::Explicit(month) => write!(f, "explicit = {month}"),
         }
@@ -144,12 +149,13 @@ impl Instrument {
 
     /// When the next month takes over from this one: at the open of the session of the roll day, on the
     /// evening before it. A roll on Monday 2026-12-14 means that all of trade date 2026-12-14 is the next
-    /// month's, from Sunday 17:00 on. With [`RollPolicy::Explicit`] nothing takes over before the expiry.
+    /// month's, from Sunday 17:00 on. With [`RollPolicy::Explicit`] nothing takes over before the expiry; with
+    /// [`RollPolicy::Volume`] this is the latest moment.
     #[must_use]
     pub fn roll_at(&self, month: ContractMonth) -> Timestamp {
         let Some(friday) = third_friday(month) else { return Timestamp::MIN };
         let roll_day = match self.roll {
-            RollPolicy::CmeMonday => days_before(friday, MONDAY_BEFORE),
+            RollPolicy::CmeMonday | RollPolicy::Volume => days_before(friday, MONDAY_BEFORE),
             RollPolicy::CmeThursday => days_before(friday, THURSDAY_BEFORE),
             RollPolicy::DaysBeforeExpiry(days) => days_before(self.last_trade_date(friday), days),
             RollPolicy::Explicit(_) => return self.last_trade(month),
@@ -158,7 +164,8 @@ impl Instrument {
     }
 
     /// The contract in force; `None` for an instrument without months, and when an explicit contract has
-    /// expired.
+    /// expired. With [`RollPolicy::Volume`] the next month may have taken over already, see
+    /// [`Instrument::front_by_volume`].
     #[must_use]
     pub fn front(&self, at: Timestamp) -> Option<ContractMonth> {
         if !self.dated {
@@ -167,7 +174,7 @@ impl Instrument {
         let ahead = match self.roll {
             RollPolicy::Explicit(month) => return Some(month).filter(|m| at < self.last_trade(*m)),
             RollPolicy::DaysBeforeExpiry(days) => days,
-            RollPolicy::CmeMonday | RollPolicy::CmeThursday => 0,
+            RollPolicy::CmeMonday | RollPolicy::CmeThursday | RollPolicy::Volume => 0,
         };
         // No month before that of `earliest` can still be in front, and its second successor always can.
         let earliest = self.calendar.local(at).date().saturating_add(days(ahead));
@@ -183,6 +190,32 @@ impl Instrument {
         }
         let front = self.front(at)?;
         Some((self.roll_at(front), following(front)?))
+    }
+
+    /// The contract in force when the volume has made `rolled` the front month, as
+    /// [`Instrument::rolls_by_volume`] once said: the later one of it and of [`Instrument::front`]. With any
+    /// other policy it is the front.
+    #[must_use]
+    pub fn front_by_volume(&self, at: Timestamp, rolled: Option<ContractMonth>) -> Option<ContractMonth> {
+        let front = self.front(at)?;
+        let by_volume =
+            rolled.filter(|month| self.roll == RollPolicy::Volume && at < self.last_trade(*month));
+        Some(by_volume.map_or(front, |month| month.max(front)))
+    }
+
+    /// The month that takes over when it has traded `next` contracts since the session's open and the month
+    /// `front` has traded `volume`: the one after it, if its volume is the larger one. The first session in
+    /// which this is so is the roll; the answer is to be kept, since volumes begin anew with every session.
+    /// Always `None` with any other policy.
+    #[must_use]
+    pub fn rolls_by_volume(&self, front: ContractMonth, volume: u64, next: u64) -> Option<ContractMonth> {
+        (self.roll == RollPolicy::Volume && next > volume).then(|| following(front)).flatten()
+    }
+
+    /// The listed contract month after this one.
+    #[must_use]
+    pub fn month_after(&self, month: ContractMonth) -> Option<ContractMonth> {
+        following(month).filter(|_| self.dated)
     }
 
     fn last_trade_date(&self, friday: Date) -> Date {
@@ -271,6 +304,7 @@ mod tests {
     #[rstest]
     #[case(RollPolicy::CmeMonday, "Z26", "2026-12-13 17:00")]
     #[case(RollPolicy::CmeMonday, "M26", "2026-06-14 17:00")]
+    #[case(RollPolicy::Volume, "Z26", "2026-12-13 17:00")]
     #[case(RollPolicy::CmeThursday, "Z26", "2026-12-09 17:00")]
     #[case(RollPolicy::CmeThursday, "M26", "2026-06-10 17:00")]
     #[case(RollPolicy::DaysBeforeExpiry(0), "M26", "2026-06-17 17:00")]
@@ -292,6 +326,23 @@ mod tests {
         assert_eq!(rty.next_roll(ct("2026-11-30 09:00")), Some((ct("2026-12-13 17:00"), month("H27"))));
         assert_eq!(rty.next_roll(ct("2026-12-13 17:00")), Some((ct("2027-03-14 17:00"), month("M27"))));
         assert_eq!(rty.symbol(month("Z26")).to_string(), "RTYZ6");
+    }
+
+    #[test]
+    fn volume_rolls_early_and_never_back_and_not_later_than_monday() {
+        let rty = rty(RollPolicy::Volume);
+        let (z6, h7) = (month("Z26"), month("H27"));
+        assert_eq!(rty.rolls_by_volume(z6, 100_000, 100_000), None, "it must exceed");
+        assert_eq!(rty.rolls_by_volume(z6, 100_000, 100_001), Some(h7));
+        let (thursday, monday) = (ct("2026-12-10 10:00"), ct("2026-12-13 17:00"));
+        assert_eq!(rty.front_by_volume(thursday, None), Some(z6));
+        assert_eq!(rty.front_by_volume(thursday, Some(h7)), Some(h7));
+        assert_eq!(rty.front_by_volume(monday, None), Some(h7), "at the latest");
+        assert_eq!(rty.front_by_volume(monday, Some(z6)), Some(h7), "an old roll does not go back");
+        assert_eq!(rty.roll_at(z6), monday);
+        let by_date = super::tests::rty(RollPolicy::CmeMonday);
+        assert_eq!(by_date.rolls_by_volume(z6, 1, 2), None);
+        assert_eq!(by_date.front_by_volume(thursday, Some(h7)), Some(z6));
     }
 
     #[test]
@@ -325,9 +376,11 @@ mod tests {
     fn policies_are_read_by_their_names() {
         assert_eq!("cme_monday".parse(), Ok(RollPolicy::CmeMonday));
         assert_eq!("cme_thursday".parse(), Ok(RollPolicy::CmeThursday));
+        assert_eq!("volume".parse(), Ok(RollPolicy::Volume));
+        assert_eq!(RollPolicy::Volume.to_string(), "volume");
         assert_eq!(
-            "volume".parse::<RollPolicy>().unwrap_err().to_string(),
-            "\"volume\" is not a roll policy that stands alone: cme_monday or cme_thursday"
+            "open_interest".parse::<RollPolicy>().unwrap_err().to_string(),
+            "\"open_interest\" is not a roll policy that stands alone: cme_monday, cme_thursday or volume"
         );
         assert_eq!(serde_json::from_str::<RollPolicy>("\"cme_monday\"").unwrap(), RollPolicy::CmeMonday);
         let days = serde_json::from_str::<RollPolicy>(r#"{"days_before_expiry":5}"#).unwrap();
@@ -339,6 +392,7 @@ mod tests {
         prop_oneof![
             Just(RollPolicy::CmeMonday),
             Just(RollPolicy::CmeThursday),
+            Just(RollPolicy::Volume),
             any::<u16>().prop_map(RollPolicy::DaysBeforeExpiry),
             (0u16..400).prop_map(RollPolicy::DaysBeforeExpiry),
             (2000i16..2100, 0u8..14)

@@ -9,6 +9,7 @@ pub mod bar_text;
 pub mod calendar;
 mod holidays;
 pub mod instrument;
+pub mod limits;
 pub mod price;
 mod session;
 pub mod symbol;

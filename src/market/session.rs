@@ -43,7 +43,7 @@ pub(super) struct Session {
     pub(super) day: Date,
     pub(super) opens: DateTime,
     pub(super) closes: DateTime,
-    rth: Option<(DateTime, DateTime)>,
+    pub(super) rth: Option<(DateTime, DateTime)>,
     pub(super) pause: Option<(DateTime, DateTime)>,
     /// It belongs to the next trade date.
     pub(super) halted: bool,

@@ -37,6 +37,13 @@ pub enum Update {
         /// The best offer.
         ask: Option<Price>,
     },
+    /// The extremes of the trade date so far, as the feed knows them; `None` for one that it does not say.
+    Range {
+        /// The highest trade.
+        high: Option<Price>,
+        /// The lowest trade.
+        low: Option<Price>,
+    },
 }
 
 /// How far a value can be trusted to be the market of now.

@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 
 use crate::event::{Event, EventId, ThreadId};
 use crate::store::Store;
+use crate::store::bars::{StoredBar, StoredDay, save_bars, save_days};
 use crate::store::delivery::DeliveryId;
 use crate::store::error::StoreError;
 use crate::time::Timestamp;
@@ -23,6 +24,10 @@ pub struct Commit<'a> {
     pub levels: &'a [SavedLevel],
     /// Instruments whose state changed.
     pub books: &'a [SavedBook],
+    /// Minutes that are over.
+    pub bars: &'a [StoredBar],
+    /// Trade dates that are over.
+    pub days: &'a [StoredDay],
     /// Now.
     pub committed_at: Timestamp,
 }
@@ -70,8 +75,9 @@ impl Store {
     /// [`StoreError::Constraint`] when a delivery names an event that is neither in the commit nor recorded;
     /// [`StoreError::Full`] and other failures of the database. Nothing is recorded then.
     pub async fn commit(&self, commit: &Commit<'_>) -> Result<Vec<DeliveryId>, StoreError> {
-        let Commit { events, deliveries, levels, books, committed_at } = *commit;
-        if events.is_empty() && deliveries.is_empty() && levels.is_empty() && books.is_empty() {
+        let Commit { events, deliveries, levels, books, bars, days, committed_at } = *commit;
+        let past = bars.is_empty() && days.is_empty();
+        if events.is_empty() && deliveries.is_empty() && levels.is_empty() && books.is_empty() && past {
             return Ok(Vec::new());
         }
         let mut transaction = self.begin().await?;
@@ -79,6 +85,8 @@ impl Store {
         let new = insert_deliveries(&mut transaction, deliveries, committed_at).await?;
         save_levels(&mut transaction, levels).await?;
         save_books(&mut transaction, books).await?;
+        save_bars(&mut transaction, bars).await?;
+        save_days(&mut transaction, days).await?;
         transaction.commit().await?;
         Ok(new)
     }
@@ -261,6 +269,8 @@ mod tests {
             deliveries: &deliveries,
             levels: &levels,
             books: &books,
+            bars: &[],
+            days: &[],
             committed_at: at(10),
         };
         let new = store.commit(&commit).await.unwrap();
@@ -345,6 +355,8 @@ mod tests {
             deliveries: &[told],
             levels: &levels,
             books: &books,
+            bars: &[],
+            days: &[],
             committed_at: Timestamp::MAX,
         };
         store.commit(&commit).await.unwrap();

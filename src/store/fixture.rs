@@ -68,8 +68,15 @@ pub(super) fn delivery(event: &Event, channel: &str, target: &str) -> NewDeliver
 }
 
 /// Nothing, at noon.
-pub(super) const NOTHING: Commit<'_> =
-    Commit { events: &[], deliveries: &[], levels: &[], books: &[], committed_at: Timestamp::from_nanos(0) };
+pub(super) const NOTHING: Commit<'_> = Commit {
+    events: &[],
+    deliveries: &[],
+    levels: &[],
+    books: &[],
+    bars: &[],
+    days: &[],
+    committed_at: Timestamp::from_nanos(0),
+};
 
 /// Records `events`, each with one delivery on the channel `mail`.
 pub(super) async fn record(store: &Store, events: &[Event]) -> Vec<DeliveryId> {

@@ -12,6 +12,7 @@
 //! readers have connections of their own and never wait for the writer. Futures of writing methods are not
 //! cancel safe: dropped in the middle, they may or may not have written. Repeating them is safe.
 
+pub mod bars;
 pub mod commit;
 pub mod counts;
 pub mod delivery;

@@ -14,7 +14,7 @@ use crate::market::calendar::Calendar;
 use crate::market::instrument::Instrument;
 use crate::market::price::Price;
 use crate::market::symbol::ContractMonth;
-use crate::market::tick::InstrumentId;
+use crate::market::tick::{FeedId, InstrumentId};
 use crate::study::replay::Replay;
 use crate::time::Timestamp;
 
@@ -84,12 +84,14 @@ pub(super) fn replayed(rules: Vec<Rule>, bars: &[Bar]) -> Vec<Event> {
     let setup = Setup {
         instruments: vec![rty()],
         guards: BTreeMap::new(),
+        basis: BTreeMap::new(),
         rules,
         feeds: vec![FeedSetup { name: "test".into(), instruments: vec![InstrumentId(0)] }],
         limits: Limits::default(),
         rehearsal: false,
+        rolls: crate::engine::Rolls::ByData,
     };
-    let mut replay = Replay { engine: Engine::new(setup), instrument: InstrumentId(0) };
+    let mut replay = Replay::new(Engine::new(setup), InstrumentId(0), rty().calendar, FeedId(0));
     let mut step = Step::default();
     for bar in bars {
         replay.bar(bar, Some(ContractMonth { year: 2024, month: 12 }), &mut step);

@@ -5,7 +5,6 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
-pub mod atr;
 pub mod baseline;
 pub mod compare;
 #[cfg(test)]

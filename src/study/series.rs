@@ -7,10 +7,10 @@ use std::time::Duration;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::derive::atr::{AverageTrueRange, PERIOD};
 use crate::market::bar::Bar;
 use crate::market::calendar::Calendar;
 use crate::market::price::Price;
-use crate::study::atr::{AverageTrueRange, PERIOD};
 use crate::study::hours::Hours;
 use crate::time::Timestamp;
 

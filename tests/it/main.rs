@@ -15,6 +15,8 @@ mod architecture;
 mod commands;
 mod configuration;
 mod faults;
+mod market_data;
 mod rehearsal;
 mod replay;
+mod situations;
 mod support;

@@ -14,8 +14,11 @@ use crate::engine::rule::Confirm;
 use crate::event::Side;
 use crate::market::price::{Distance, Price};
 
+mod level;
 mod secrets;
+mod table;
 mod wrong;
+mod wrong_level;
 
 const YEAR: i16 = 2026;
 
@@ -176,7 +179,7 @@ fn the_examples_of_the_documentation_load() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 2);
+    assert_eq!(examples, 3);
 }
 
 #[test]
@@ -250,7 +253,7 @@ fn a_mistake_in_an_included_file_names_that_file() {
     insta::assert_snapshot!(error, @r#"
     DIR/levels/a.toml: unknown key "storage"; known: level
     DIR/levels/a.toml: level "2500": name: another level has this name already
-    DIR/levels/a.toml: level "2500": margin: 2 is not a distance like "2 ticks", "10 points" or "0.4 %"
+    DIR/levels/a.toml: level "2500": margin: 2 is not a distance like "2 ticks", "10 points", "0.4 %" or "0.25 atr"
     "#);
     write(&file, "include = [\"levels/none.toml\"]");
     let error = Config::load(Some(&file), &BTreeMap::new(), YEAR).unwrap_err().to_string();

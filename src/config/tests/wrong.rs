@@ -58,7 +58,7 @@ fn several_mistakes_are_told_together() {
 #[test]
 fn keys_are_known() {
     assert_snapshot!(wrong("[[levels]]\n"), @r#"test.toml: unknown key "levels"; did you mean "level"?"#);
-    assert_snapshot!(wrong("[storage]\nfoo = 1\n"), @r#"test.toml: storage: unknown key "foo"; known: path, keep_events"#);
+    assert_snapshot!(wrong("[storage]\nfoo = 1\n"), @r#"test.toml: storage: unknown key "foo"; known: path, keep_events, keep_bars"#);
     assert_snapshot!(level("fail = { distanc = \"1 tick\" }"), @r#"test.toml: level "2500": fail: unknown key "distanc"; did you mean "distance"?"#);
     assert_snapshot!(wrong("storage = 3\nlevel = 4\nfeed = [5]\n"), @r#"
     test.toml: level: 4 is not a list
@@ -82,30 +82,7 @@ fn what_does_not_exist_yet_is_said_to_be_missing() {
             .map(|name| format!("test.toml: [{name}] is not available in this version and changes nothing"))
     );
     assert_snapshot!(wrong("[[feed]]\nname = \"tasty\"\nkind = \"dxlink\"\nrefresh_token = { credential = \"x\" }\n"), @r#"test.toml: feed "tasty": kind: "dxlink" is not available in this version; available: json"#);
-    assert_snapshot!(wrong("[[level]]\nname = \"x\"\ninstrument = \"RTY\"\nsource = { kind = \"record_close\" }\n"), @r#"test.toml: level "x": source is not available in this version; available: price"#);
-    assert_snapshot!(level("space = \"index\"\nside = \"both\"\ngap = \"wait_bar\""), @r#"
-    test.toml: level "2500": side: "both" is not available in this version; available: resistance, support
-    test.toml: level "2500": space: "index" is not available in this version; available: contract
-    test.toml: level "2500": gap: "wait_bar" is not available in this version; available: fire, ignore
-    "#);
-    assert_snapshot!(level("days = [\"mon\"]\nbetween = [\"08:30\", \"15:00\"]\nzone_name = \"x\"\nwhen = []"), @r#"
-    test.toml: level "2500": between is not available in this version; available: sessions, expires
-    test.toml: level "2500": days is not available in this version; available: sessions, expires
-    test.toml: level "2500": when is not available in this version; available: sessions, expires
-    test.toml: level "2500": zone_name is not available in this version; available: sessions, expires
-    "#);
-    assert_snapshot!(level("reject = { distance = \"5 ticks\", within = \"1h\" }"), @r#"test.toml: level "2500": reject is not available in this version; available: fail, retest"#);
-    assert_snapshot!(level("confirm = [{ bar_close = \"5m\", bars = 2 }, { session_close = \"rth\" }]"), @r#"
-    test.toml: level "2500": confirm #1: bar_close is not available in this version; available: prints (with size), hold, volume
-    test.toml: level "2500": confirm #1: bars is not available in this version; available: prints (with size), hold, volume
-    test.toml: level "2500": confirm #2: session_close is not available in this version; available: prints (with size), hold, volume
-    "#);
-    assert_snapshot!(level("confirm = [{ relative_volume = 2 }, { quote = \"2s\" }]"), @r#"
-    test.toml: level "2500": confirm #1: relative_volume is not available in this version; available: prints (with size), hold, volume
-    test.toml: level "2500": confirm #2: quote is not available in this version; available: prints (with size), hold, volume
-    "#);
-    assert_snapshot!(level("fail = { by = \"bar\" }"), @r#"test.toml: level "2500": fail.by: "bar" is not available in this version; available: trade"#);
-    assert_snapshot!(wrong("[instrument.RTY]\nroll = \"volume\"\n"), @r#"test.toml: instrument.RTY.roll: "volume" is not available in this version; available: cme_monday, cme_thursday"#);
+    assert_snapshot!(wrong("[instrument.RTY]\nroll = \"volumes\"\n"), @r#"test.toml: instrument.RTY.roll: "volumes" is not allowed; did you mean "volume"?"#);
     assert_snapshot!(webhook("url = \"https://example.com/\"\nsecret = { env = \"X\" }\nformat = \"discord\""), @r#"test.toml: channel "ops": format: "discord" is not available in this version; available: standard"#);
 }
 
@@ -115,10 +92,7 @@ fn a_mistake_has_a_kind() {
         Err(ConfigError::Invalid { problems, .. }) => problems.iter().map(|p| p.kind).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(
-        kinds("[[level]]\nname = \"x\"\ninstrument = \"RTY\"\nprice = 1\nwhen = []\n"),
-        [ProblemKind::NotAvailable]
-    );
+    assert_eq!(kinds("[instrument.RTY]\nroll = \"volum\"\n"), [ProblemKind::Invalid]);
     assert_eq!(kinds("[htp]\n"), [ProblemKind::UnknownKey]);
     assert_eq!(kinds("["), [ProblemKind::Syntax]);
     assert_eq!(kinds("[instrument.GC]\n"), [ProblemKind::Missing]);
@@ -131,9 +105,9 @@ fn a_level_is_complete_and_unique() {
     assert_snapshot!(wrong("[[level]]\n"), @r#"
     test.toml: level #1: name: is missing; every level has a name, like "2500"
     test.toml: level #1: instrument: is missing; like "RTY"
-    test.toml: level #1: price: is missing; like 2500 or "2442.74"
+    test.toml: level #1: price: is missing; like 2500 or "2442.74", or a source
     "#);
-    assert_snapshot!(wrong("[[level]]\nname = \"x\"\ninstrument = \"RTY\"\n"), @r#"test.toml: level "x": price: is missing; like 2500 or "2442.74""#);
+    assert_snapshot!(wrong("[[level]]\nname = \"x\"\ninstrument = \"RTY\"\n"), @r#"test.toml: level "x": price: is missing; like 2500 or "2442.74", or a source"#);
     assert_snapshot!(wrong(&super::LEVEL.repeat(2)), @r#"test.toml: level "2500": name: another level has this name already"#);
     assert_snapshot!(wrong("[[level]]\nname = \"x\\r\\nBcc: y\"\ninstrument = \"RTY\"\nprice = 1\n"), @r#"test.toml: level "x\r\nBcc: y": name: "x\r\nBcc: y" contains control characters"#);
     assert_snapshot!(wrong("[[level]]\nname = \"\"\ninstrument = \"RTY\"\nprice = 1\n"), @r#"test.toml: level #1: name: is empty"#);
@@ -161,8 +135,8 @@ fn an_instrument_is_known() {
 
 #[test]
 fn values_of_a_level_have_their_types() {
-    assert_snapshot!(level("margin = \"-2 ticks\""), @r#"test.toml: level "2500": margin: "-2 ticks" is negative; a distance like "2 ticks", "10 points" or "0.4 %" is not"#);
-    assert_snapshot!(level("margin = 2"), @r#"test.toml: level "2500": margin: 2 is not a distance like "2 ticks", "10 points" or "0.4 %""#);
+    assert_snapshot!(level("margin = \"-2 ticks\""), @r#"test.toml: level "2500": margin: "-2 ticks" is negative; a distance like "2 ticks", "10 points", "0.4 %" or "0.25 atr" is not"#);
+    assert_snapshot!(level("margin = 2"), @r#"test.toml: level "2500": margin: 2 is not a distance like "2 ticks", "10 points", "0.4 %" or "0.25 atr""#);
     assert_snapshot!(level("approach = \"0 points\"\nrearm = \"0 ticks\""), @r#"
     test.toml: level "2500": approach: "0 points" must be more than nothing
     test.toml: level "2500": rearm: "0 ticks" must be more than nothing
@@ -201,7 +175,7 @@ fn a_confirmation_is_one_condition() {
     assert_snapshot!(level("confirm = { prints = 2 }"), @r#"test.toml: level "2500": confirm: a table is not a list"#);
     assert_snapshot!(level("confirm = [{ prints = 2, hold = \"5s\" }, {}, { size = 5 }, { prints = 0 }, { hold = \"0s\" }]"), @r#"
     test.toml: level "2500": confirm #1: is several conditions in one; write [{ prints = 2 }, { hold = "5s" }]
-    test.toml: level "2500": confirm #2: is empty; write { prints = 2 }, { hold = "5s" } or { volume = 500 }
+    test.toml: level "2500": confirm #2: is empty; it has one of prints, hold, bar_close, session_close, volume, relative_volume, quote
     test.toml: level "2500": confirm #3.size: stands beside prints: { prints = 3, size = 50 }
     test.toml: level "2500": confirm #4.prints: 0 is not a whole number from 1 to 1000000000
     test.toml: level "2500": confirm #5.hold: "0s" must be more than nothing

@@ -293,7 +293,7 @@ impl Feed {
 fn price(tick: &Tick) -> String {
     match tick.update {
         Update::Trade { price, .. } => price.to_string(),
-        Update::Quote { .. } => panic!("no quotes here"),
+        Update::Quote { .. } | Update::Range { .. } => panic!("only trades here"),
     }
 }
 

@@ -3,14 +3,131 @@
 //! Nothing here knows a rule, or fires: a [`Source`] says what is wanted, a deriver takes bars and days in and
 //! says where the level lies, by which formula, from which inputs, and as of when.
 
+pub mod atr;
+mod average;
+mod bars;
+mod channel;
+mod completed;
+mod dates;
+mod developing;
+mod exact;
+#[cfg(test)]
+mod fixture;
+mod machine;
+pub mod minute;
+pub mod pivot;
+mod range;
+pub mod reach;
+pub mod record;
+pub mod round;
+#[cfg(test)]
+mod tests;
+mod trend;
+pub mod volume;
+mod vwap;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::derive::machine::Machine;
 use crate::market::bar::Bar;
-use crate::market::calendar::Phase;
+use crate::market::calendar::{Calendar, Phase};
 use crate::market::price::Price;
 use crate::time::Timestamp;
+
+/// Of a day of which more than this was not watched, the extremes may be others than those that are known.
+pub const UNWATCHED_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// What a deriver is told.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// A minute in which something traded is over. Oldest first; one that was told before is passed over.
+    Minute(&'a Minute),
+    /// A trade date is over; sent after its last minute. Oldest first; one that was told before is passed over.
+    Day(&'a Day),
+    /// So late it is now; sent after the minutes that are over by then, and at least whenever
+    /// [`Deriver::deadline`] is reached.
+    Clock(Timestamp),
+}
+
+/// Where a derived level lies, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Value {
+    /// The price, to the nearest 1e-9; it need not lie on the tick grid.
+    pub price: Price,
+    /// Name and version of the formula: `pivot.floor/1`.
+    pub formula: &'static str,
+    /// What went into it, by name: prices, and counts and dates (yyyymmdd) as whole points.
+    pub inputs: Vec<(&'static str, Price)>,
+    /// The last moment that has a part in it.
+    pub as_of: Timestamp,
+}
+
+impl Value {
+    const fn new(
+        formula: &'static str,
+        price: Price,
+        as_of: Timestamp,
+        inputs: Vec<(&'static str, Price)>,
+    ) -> Self {
+        Self { price, formula, inputs, as_of }
+    }
+}
+
+/// Follows one source: takes in what happens, and says where the level lies.
+#[derive(Clone, Debug)]
+pub struct Deriver {
+    calendar: Calendar,
+    machine: Machine,
+    value: Option<Value>,
+    /// The start of the last minute, and the date of the last day.
+    told: (Timestamp, i32),
+}
+
+impl Deriver {
+    /// A deriver that was told nothing yet.
+    #[must_use]
+    pub fn new(source: &Source, calendar: &Calendar) -> Self {
+        let machine = Machine::new(source, calendar);
+        Self { calendar: calendar.clone(), machine, value: None, told: (Timestamp::MIN, i32::MIN) }
+    }
+
+    /// Takes in what happened. Returns whether the level's price changed, became known, or is no longer known; what
+    /// else the value says is renewed all the same.
+    pub fn learn(&mut self, news: &News<'_>) -> bool {
+        if self.is_old(news) || !self.machine.learn(news, &self.calendar) {
+            return false;
+        }
+        let price = |value: &Option<Value>| value.as_ref().map(|v| v.price);
+        let before = price(&self.value);
+        self.value = self.machine.value(&self.calendar);
+        price(&self.value) != before
+    }
+
+    /// History and live data may overlap: the same minute or day must not count twice.
+    fn is_old(&mut self, news: &News<'_>) -> bool {
+        let (minute, day) = self.told;
+        match news {
+            News::Minute(new) => self.told.0 = minute.max(new.bar.start),
+            News::Day(new) => self.told.1 = day.max(new.date),
+            News::Clock(_) => return false,
+        }
+        self.told == (minute, day)
+    }
+
+    /// The level; `None` while it is not known: too little history, a range that is not over, a day that is missing.
+    #[must_use]
+    pub const fn value(&self) -> Option<&Value> {
+        self.value.as_ref()
+    }
+
+    /// When it must be told the time next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.machine.deadline()
+    }
+}
 
 /// Where a level comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -156,6 +273,26 @@ pub enum Extreme {
     Low,
 }
 
+impl Extreme {
+    const fn pick(self, high: Price, low: Price) -> Price {
+        match self {
+            Self::High => high,
+            Self::Low => low,
+        }
+    }
+
+    fn further(self, a: Price, b: Price) -> Price {
+        if self.beats(b, a) { b } else { a }
+    }
+
+    fn beats(self, a: Price, b: Price) -> bool {
+        match self {
+            Self::High => a > b,
+            Self::Low => a < b,
+        }
+    }
+}
+
 /// Which hours count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -246,6 +383,11 @@ pub struct Minute {
     pub trade_date: i32,
     /// When its session opened: bars are counted from there.
     pub session_opens: Timestamp,
+    /// The sum of price times size over its trades, prices in units of 1e-9. With `square` zero when the minute was
+    /// made from a bar: then no VWAP knows it.
+    pub value: i128,
+    /// The sum of price times price times size over its trades, prices in units of 1e-9.
+    pub square: i128,
 }
 
 /// A trade date, after it is over.
@@ -289,5 +431,11 @@ impl Day {
     #[must_use]
     pub fn official(&self) -> Price {
         self.settlement.or(self.rth.map(|rth| rth.close)).unwrap_or(self.close)
+    }
+
+    /// Whether so much of it was not watched that its extremes may be others.
+    #[must_use]
+    pub fn is_unwatched(&self) -> bool {
+        self.unwatched > UNWATCHED_MAX
     }
 }

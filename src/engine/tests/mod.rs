@@ -1,7 +1,9 @@
 //! The rules of the domain, told as little stories on one instrument.
 
 mod breaks;
+mod conditions;
 mod feeds;
+mod moves;
 mod properties;
 mod restart;
 
@@ -61,10 +63,12 @@ fn setup(rules: Vec<Rule>) -> Setup {
         instruments: vec![Instrument::builtin("RTY").unwrap()],
         // The stories jump as they need to; the guard has its own.
         guards: BTreeMap::from([(InstrumentId(0), d("1000 points"))]),
+        basis: BTreeMap::new(),
         rules,
         feeds: vec![FeedSetup { name: "test".into(), instruments: vec![InstrumentId(0)] }],
         limits: Limits::default(),
         rehearsal: false,
+        rolls: crate::engine::Rolls::ByData,
     }
 }
 

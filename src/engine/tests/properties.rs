@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::restart::Kept;
 use super::*;
+use crate::engine::level::Level;
+use crate::engine::marks::{Grid, Marks};
 use crate::engine::rule::Confirm;
 
 /// A step of a random story: a price in ticks around 2500, and how long after the one before.
@@ -131,14 +133,15 @@ proptest! {
                 ), "unexpected {}", kind),
             }
         }
-        let level = Level::new(rule.clone(), Instrument::builtin("RTY").unwrap().tick);
-        let beyond = |price: Price| if rule.strict { price > level.marks.broken } else { price >= level.marks.broken };
+        let grid = Grid { tick: Instrument::builtin("RTY").unwrap().tick, atr: None };
+        let marks = Level::new(rule.clone()).marks(grid).unwrap();
+        let beyond = |price: Price| if rule.strict { price > marks.broken } else { price >= marks.broken };
         let prices: Vec<bool> = inputs.iter().filter_map(|input| seen(&rule, input)).map(beyond).collect();
         let crossings = prices.windows(2).filter(|pair| !pair[0] && pair[1]).count();
         let breaks = events.iter().filter(|event| event.kind == Kind::LevelBroken).count();
         prop_assert!(breaks <= crossings, "{breaks} breaks, {crossings} crossings");
         if rule.confirm.is_empty() && rule.cooldown.is_zero() && rule.max_per_session.is_none() && rule.grace.is_zero() {
-            prop_assert_eq!(breaks, reference(&level, &rule, &inputs));
+            prop_assert_eq!(breaks, reference(&marks, &rule, &inputs));
         }
     }
 
@@ -147,9 +150,10 @@ proptest! {
         let inputs = inputs(&acts);
         let breaks = play(&mut Engine::new(setup(vec![rule.clone()])), &inputs)
             .iter().filter(|event| event.kind == Kind::LevelBroken).count();
-        let level = Level::new(rule.clone(), Instrument::builtin("RTY").unwrap().tick);
+        let grid = Grid { tick: Instrument::builtin("RTY").unwrap().tick, atr: None };
+        let marks = Level::new(rule.clone()).marks(grid).unwrap();
         let tick = Instrument::builtin("RTY").unwrap().tick;
-        let rearm = level.marks.broken.minus(rule.rearm.resolve(tick, rule.price, None).unwrap().max(tick.price()));
+        let rearm = marks.broken.minus(rule.rearm.resolve(tick, rule.price, None).unwrap().max(tick.price()));
         let behind: Vec<bool> = inputs.iter().filter_map(|i| seen(&rule, i)).map(|price| price <= rearm).collect();
         let excursions = behind.iter().zip(std::iter::once(&false).chain(&behind)).filter(|(now, before)| **now && !**before).count();
         prop_assert!(breaks <= 1 + excursions);
@@ -182,14 +186,13 @@ proptest! {
 }
 
 /// Breaks of a plain rule, counted the obvious way: armed below, spent beyond, armed again at the re-arm price.
-fn reference(level: &Level, rule: &Rule, inputs: &[Input]) -> usize {
+fn reference(marks: &Marks, rule: &Rule, inputs: &[Input]) -> usize {
     let tick = Instrument::builtin("RTY").unwrap().tick;
-    let rearm =
-        level.marks.broken.minus(rule.rearm.resolve(tick, rule.price, None).unwrap().max(tick.price()));
+    let rearm = marks.broken.minus(rule.rearm.resolve(tick, rule.price, None).unwrap().max(tick.price()));
     let mut armed: Option<bool> = None;
     let mut breaks = 0;
     for price in inputs.iter().filter_map(|input| seen(rule, input)) {
-        let beyond = if rule.strict { price > level.marks.broken } else { price >= level.marks.broken };
+        let beyond = if rule.strict { price > marks.broken } else { price >= marks.broken };
         armed = Some(match armed {
             None => !beyond,
             Some(true) if beyond => {
@@ -202,5 +205,3 @@ fn reference(level: &Level, rule: &Rule, inputs: &[Input]) -> usize {
     }
     breaks
 }
-
-use crate::engine::level::Level;

@@ -213,7 +213,7 @@ proptest! {
             let reply = hear(&mut protocol, &format!("[{}]", rows.join(",")));
             out.extend(reply.ticks.iter().map(|tick| match tick.update {
                 Update::Trade { price, .. } => price.as_nanos() / 100_000_000,
-                Update::Quote { .. } => 0,
+                Update::Quote { .. } | Update::Range { .. } => 0,
             }));
         }
         prop_assert_eq!(out, prices);

@@ -1,4 +1,4 @@
-//! The calendar against domain.md, against the real bars, and against itself.
+//! The calendar against domain.md and against itself. The real bars are in `tests/it/market_data.rs`.
 
 use jiff::civil::{date, time};
 use proptest::prelude::*;
@@ -165,38 +165,6 @@ fn the_last_business_day_skips_holidays_and_weekends() {
     assert_eq!(cme().business_day_before(date(2026, 6, 19)), date(2026, 6, 18));
     assert_eq!(cme().business_day_before(date(2025, 7, 7)), date(2025, 7, 3));
     assert_eq!(cme().business_day_before(date(2026, 1, 2)), date(2025, 12, 31));
-}
-
-/// The starts of the bars of a file in `shared/data`; nothing when the file is not there.
-fn real_bars(test: &str) -> Vec<Timestamp> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/RTY_5m_ibkr_20241124_20241206.csv");
-    let Ok(text) = std::fs::read_to_string(path) else {
-        println!("shared data absent: {test} checks nothing");
-        return Vec::new();
-    };
-    text.lines().skip(1).map(|line| line.split(',').next().unwrap().parse().unwrap()).collect()
-}
-
-#[test]
-fn the_real_bars_lie_in_open_sessions_and_fill_them() {
-    let bars = real_bars("the_real_bars_lie_in_open_sessions_and_fill_them");
-    let step = Duration::from_secs(300);
-    for bar in &bars {
-        assert!(cme().is_open(*bar), "a bar at {bar} in {}", cme().describe(*bar));
-    }
-    let mut holes = Vec::new();
-    for pair in bars.windows(2) {
-        let missing = cme().open_between(pair[0].saturating_add(step), pair[1]);
-        if !missing.is_zero() {
-            holes.push((pair[0].saturating_add(step), pair[1]));
-        }
-    }
-    // Every Tuesday from 06:50 to 18:00 New York is missing from the download.
-    let tuesdays: Vec<_> =
-        [("2024-11-26 05:50", "2024-11-26 17:00"), ("2024-12-03 05:50", "2024-12-03 17:00")]
-            .map(|(a, b)| (ct(a), ct(b)))
-            .to_vec();
-    assert_eq!(holes, if bars.is_empty() { Vec::new() } else { tuesdays });
 }
 
 proptest! {

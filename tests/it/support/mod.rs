@@ -28,6 +28,18 @@ pub(crate) fn shared(test: &str, file: &str) -> Option<PathBuf> {
     there.then_some(path)
 }
 
+/// The text of a recorded file, unpacked when it ends in `.zst`.
+pub(crate) fn unpacked(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap();
+    if path.extension().is_none_or(|end| end != "zst") {
+        return String::from_utf8(bytes).unwrap();
+    }
+    let mut text = String::new();
+    let mut decoder = ruzstd::decoding::StreamingDecoder::new(bytes.as_slice()).unwrap();
+    std::io::Read::read_to_string(&mut decoder, &mut text).unwrap();
+    text
+}
+
 /// Waits until `look` finds something.
 pub(crate) async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let clock = Clock::real();

@@ -1,0 +1,74 @@
+//! Price that came to the level and was turned away before a break.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::marks::Marks;
+use crate::engine::rule::Reject;
+use crate::market::price::Price;
+use crate::time::Timestamp;
+
+/// A visit in the zone before the level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visit {
+    /// In the zone, and it can still be turned away.
+    In(Stay),
+    /// Still there, but the time is over, or it was never seen to come in.
+    Stale,
+}
+
+/// What happened in the zone so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stay {
+    /// When price came in.
+    pub since: Timestamp,
+    /// The highest price, as seen upwards.
+    pub high: Price,
+    /// When that was.
+    pub high_at: Timestamp,
+    /// Contracts traded in the zone and beyond.
+    pub volume: u64,
+}
+
+/// A price on its way through the zone, as seen upwards; returns a stay that ended in a rejection.
+pub fn step(
+    visit: &mut Option<Visit>,
+    (seen, size): (Price, u32),
+    at: Timestamp,
+    marks: &Marks,
+    reject: Reject,
+) -> Option<Stay> {
+    let (zone, size) = (seen >= marks.zone_bottom, u64::from(size));
+    match visit {
+        None if zone => {
+            *visit = Some(Visit::In(Stay { since: at, high: seen, high_at: at, volume: size }));
+            None
+        }
+        None => None,
+        Some(Visit::Stale) => {
+            if !zone {
+                *visit = None;
+            }
+            None
+        }
+        Some(Visit::In(stay)) if at > stay.since.saturating_add(reject.within) => {
+            *visit = zone.then_some(Visit::Stale);
+            None
+        }
+        Some(Visit::In(stay)) => {
+            if zone {
+                stay.volume = stay.volume.saturating_add(size);
+            }
+            if seen > stay.high {
+                (stay.high, stay.high_at) = (seen, at);
+            }
+            let stay = *stay;
+            // Where the zone begins at the price that turns away, coming in is not turning away.
+            let turned = marks.reject.is_some_and(|back| seen <= back && stay.high > back);
+            if turned {
+                *visit = zone.then_some(Visit::Stale);
+            }
+            turned.then_some(stay)
+        }
+    }
+}
