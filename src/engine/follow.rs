@@ -65,15 +65,16 @@ pub enum Step {
 }
 
 impl Watch {
-    /// Begins at a break of a level that lies at `level`, unless the rule watches nothing.
+    /// Begins at a break of a level that lies at `level`, unless the rule watches nothing. Price may be far beyond
+    /// at once.
     #[must_use]
-    pub fn begin(terms: &Terms, level: Price, scene: &Scene<'_>) -> Self {
+    pub fn begin(terms: &Terms, level: Price, away: bool, scene: &Scene<'_>) -> Self {
         if !(terms.follow.retest || terms.follow.held || terms.follow.failed) {
             return Self::Off;
         }
         Self::Broken {
             broke_at: scene.at,
-            away: false,
+            away,
             fail_until: scene.book.calendar.add_open(scene.at, terms.fail.within),
             retest_until: scene.book.calendar.add_open(scene.at, terms.retest.within),
             level: Some(level),

@@ -281,10 +281,12 @@ impl Level {
         }
     }
 
-    /// The level can break. Coming near is news when price is far enough away, or was since the last break.
+    /// The level can break. Coming near is news when price is not near, and far enough away or was so since the last
+    /// break.
     fn arm(&mut self, seen: Price, marks: &Marks) {
         let far = self.state.life.as_ref().is_some_and(|life| life.far);
-        let near = marks.approach_again.is_some_and(|again| seen > again) && !far;
+        let close = marks.approach.is_some_and(|approach| seen >= approach);
+        let near = close || marks.approach_again.is_some_and(|again| seen > again) && !far;
         self.state.latch = Latch::Armed { near };
     }
 
@@ -318,6 +320,10 @@ impl Level {
 
     /// The first price beyond.
     fn cross(&mut self, price: Price, size: u32, marks: &Marks, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+        // Crossing is coming near, too.
+        if let Some(life) = &mut self.state.life {
+            life.far = false;
+        }
         let ignored = scene.gap.is_some() && self.rule.gap == GapPolicy::Ignore;
         let closed = if ignored { Some(Remark::GapIgnored) } else { gate::closed(&self.rule, scene) };
         if let Some(why) = closed {
@@ -384,7 +390,9 @@ impl Level {
         let fact = story.fact(Kind::LevelBroken, reason, scene.at, Some(price));
         out.push(pending.describe(fact, &self.rule.confirm, scene));
         let at = self.at.unwrap_or(self.rule.price);
-        let watch = Watch::begin(&self.rule, at, scene);
+        let seen = self.mirror(price);
+        let away = self.marks(scene.grid()).is_some_and(|marks| seen >= marks.excursion);
+        let watch = Watch::begin(&self.rule, at, away, scene);
         let today = scene.book.saved.trade_date;
         let life = self.state.life_mut();
         let so_far = life.breaks.filter(|(date, _)| *date == today).map_or(0, |(_, n)| n);
@@ -394,7 +402,6 @@ impl Level {
         (life.visit, life.rejections, life.watch) = (None, 0, watch);
         (life.spent_by_break, life.far) = (true, false);
         self.state.latch = Latch::Spent { since: scene.at, behind_since: None };
-        self.step_watch(self.mirror(price), scene);
     }
 
     /// Whether it must be told of every quote.
