@@ -265,6 +265,8 @@ impl Book {
         self.saved.last_at = self.saved.last_at.filter(|at| *at <= horizon);
         self.unwatched(self.saved.last_at.unwrap_or(now));
         self.resume = self.saved.position;
+        // Asked anew with the first price; until then days to expiry count from today.
+        self.session = SessionState { until: Timestamp::MIN, ..self.calendar.state(now) };
     }
 
     /// From here on nobody sees what trades.

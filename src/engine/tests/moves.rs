@@ -240,6 +240,20 @@ fn a_level_in_index_prices_is_moved_by_the_rates() {
 }
 
 #[test]
+fn after_a_restart_the_days_to_expiry_still_count_from_today() {
+    let mut world = in_index("2442.74", Basis::Rates(p("2.9")));
+    let mut kept = super::restart::Kept::default();
+    let mut step = Step::default();
+    world.engine.handle(&Input::Item(Item::Tick(trade("2440", 0))), &mut step);
+    kept.keep(&world.engine, &step);
+    let mut setup = setup(vec![with!(rule("2442.74"), space: crate::event::Space::Index)]);
+    setup.basis.insert(InstrumentId(0), Basis::Rates(p("2.9")));
+    world.engine = kept.reopen(setup, t(50));
+    world.tick(trade("2447.6", 100)).tick(trade("2447.7", 200));
+    assert_eq!(world.only(Kind::LevelBroken).threshold.unwrap().to_string(), "2447.7");
+}
+
+#[test]
 fn a_measured_basis_is_the_median_of_fresh_pairs() {
     let mut world = in_index("2442.74", Basis::Index(InstrumentId(1)));
     let index = |price: &str, ms| Tick { instrument: InstrumentId(1), contract: None, ..trade(price, ms) };
