@@ -1,6 +1,6 @@
 //! What the engine established, made durable in one transaction, and read back at the next start.
 //!
-//! One statement per table and [`ROWS_AT_ONCE`] rows: each statement crosses to SQLite's thread and back, which
+//! One statement per table and a thousand rows: each statement crosses to SQLite's thread and back, which
 //! costs more than the insertion of a row. Nothing here decides what is saved.
 
 use serde::{Deserialize, Serialize};
