@@ -218,7 +218,9 @@ fn holiday(item: &Section<'_>) -> Option<Exception> {
 }
 
 fn day_rule<'a>(item: &'a Section<'_>) -> impl FnOnce(&Value) -> Result<DayRule, Refusal> + use<'a> {
-    const WORDS: &[(&str, Option<fn(Time) -> DayRule>)] =
+    /// What a stop at some time makes of the day; nothing needs a time when there is no session.
+    type Rule = Option<fn(Time) -> DayRule>;
+    const WORDS: &[(&str, Rule)] =
         &[("closed", None), ("halt", Some(DayRule::Halt)), ("early_close", Some(DayRule::EarlyClose))];
     let at = item.get("at").map(clock_time);
     move |value| match (value::choice(WORDS, &[])(value)?, at) {
