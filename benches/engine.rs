@@ -52,7 +52,7 @@ fn quiet(c: &mut Criterion) {
     group.throughput(Throughput::Elements(1_000));
     for levels in [1, 100, 10_000, 1_000_000] {
         let mut engine = placed(scaled(levels));
-        let mut walk = Walk::new(MIDDLE, NEAR - 1);
+        let mut walk = Walk::new(1, MIDDLE, NEAR - 1);
         group.bench_function(BenchmarkId::from_parameter(levels), |b| {
             b.iter(|| {
                 let step = drain(&mut engine, &mut walk, |_| 0);
@@ -66,7 +66,7 @@ fn quiet(c: &mut Criterion) {
 fn many_instruments(c: &mut Criterion) {
     let mut group = c.benchmark_group("quiet tick, instruments x 100 levels");
     group.throughput(Throughput::Elements(1_000));
-    for count in [1usize, 10_000] {
+    for count in [1_usize, 10_000] {
         let ids = 0..u32::try_from(scaled(count)).unwrap();
         let instruments = ids.clone().map(|n| instrument(&format!("I{n}"))).collect();
         let rules = ids.clone().flat_map(|id| spread(id, 100, MIDDLE, NEAR)).collect();
@@ -74,7 +74,7 @@ fn many_instruments(c: &mut Criterion) {
         for id in ids.clone() {
             drop(give(&mut engine, &trade(id, price(MIDDLE), start())));
         }
-        let mut walk = Walk::new(MIDDLE, NEAR - 1);
+        let mut walk = Walk::new(ids.len(), MIDDLE, NEAR - 1);
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
             b.iter(|| {
                 let all = u64::from(ids.end);
@@ -95,7 +95,7 @@ fn crossings(c: &mut Criterion) {
         let rules = (0..count).map(|n| rule(n, 1_000 + i64::try_from(n).unwrap(), &up)).collect();
         let mut engine = engine(vec![instrument("RTY")], rules);
         drop(give(&mut engine, &trade(0, price(middle), start())));
-        let mut walk = Walk::new(middle, 400.min(middle - 1_001));
+        let mut walk = Walk::new(1, middle, 400.min(middle - 1_001));
         let (mut ticks, mut events, mut changes) = (0usize, 0usize, 0usize);
         group.bench_function(BenchmarkId::from_parameter(levels), |b| {
             b.iter(|| {
@@ -125,13 +125,12 @@ fn gold(c: &mut Criterion) {
     let mut group = c.benchmark_group("recorded gold trades");
     group.throughput(Throughput::Elements(u64::try_from(ticks.len()).unwrap())).sample_size(10);
     for levels in [1, 10_000, 1_000_000] {
-        // One in a thousand lies within the day's range; the others above and below.
+        // Ten lie within the day's range; the others above and below.
         let (count, up) = (scaled(levels), terms(0, Side::Resistance));
-        let (inside, middle) = (count.div_ceil(1_000), (low + high) / 2);
+        let (inside, middle) = (count.min(10), (low + high) / 2);
         let rules = || {
             let far = spread(0, count - inside, middle, high - low);
-            let near =
-                (0..inside).map(|n| rule(count + n, low + 1 + i64::try_from(n).unwrap() % (high - low), &up));
+            let near = (0..inside).map(|n| rule(count + n, low + 1 + 20 * i64::try_from(n).unwrap(), &up));
             far.into_iter().chain(near).collect()
         };
         group.bench_function(BenchmarkId::from_parameter(levels), |b| {

@@ -115,18 +115,19 @@ pub fn give(engine: &mut Engine, input: &Input) -> Step {
     step
 }
 
-/// A random walk on the grid, never further than `reach` ticks from where it began. The same at every run.
+/// Random walks on the grid, one for each instrument, never further than `reach` ticks from where they began. The
+/// same at every run.
 pub struct Walk {
     pub at: Timestamp,
     middle: i64,
     reach: i64,
-    off: i64,
+    offs: Vec<i64>,
     random: u64,
 }
 
 impl Walk {
-    pub fn new(middle: i64, reach: i64) -> Self {
-        Self { at: start(), middle, reach, off: 0, random: 0x9e37_79b9_7f4a_7c15 }
+    pub fn new(instruments: usize, middle: i64, reach: i64) -> Self {
+        Self { at: start(), middle, reach, offs: vec![0; instruments], random: 0x9e37_79b9_7f4a_7c15 }
     }
 
     /// The next number of a linear congruential generator; its upper bits are good enough.
@@ -139,9 +140,10 @@ impl Walk {
     /// The next trade of an instrument: one tick up or down.
     pub fn next(&mut self, instrument: u32) -> Input {
         let step = if self.random() & 1 == 0 { 1 } else { -1 };
-        self.off = (self.off + step).clamp(-self.reach, self.reach);
+        let off = &mut self.offs[usize::try_from(instrument).expect("small")];
+        *off = (*off + step).clamp(-self.reach, self.reach);
         self.at = self.at.saturating_add(PACE);
-        trade(instrument, price(self.middle + self.off), self.at)
+        trade(instrument, price(self.middle + *off), self.at)
     }
 }
 
