@@ -48,6 +48,8 @@ pub struct Guard {
     width: Option<Distance>,
 }
 
+/// Prints so near are never doubted, unless a width is configured.
+const LEAST_TICKS: i64 = 10;
 /// A quote older than this says nothing about a print.
 const QUOTE_FRESH_MS: u128 = 5_000;
 
@@ -67,7 +69,7 @@ impl Guard {
     fn reach(&self, around: Price, tick: TickSize) -> Price {
         let default = || {
             let share = Distance::Percent(Price::from_nanos(100_000_000));
-            tick.times(10).max(share.resolve(tick, around, None).unwrap_or(Price::ZERO))
+            tick.times(LEAST_TICKS).max(share.resolve(tick, around, None).unwrap_or(Price::ZERO))
         };
         self.width.and_then(|width| width.resolve(tick, around, None)).unwrap_or_else(default)
     }
@@ -124,14 +126,26 @@ impl Guard {
         self.held = None;
     }
 
+    /// What is near whatever the reach turns out to be: most prints need no more arithmetic than that.
+    fn is_very_near(&self, price: Price, (low, high): (Price, Price), tick: TickSize) -> bool {
+        let least = tick.times(LEAST_TICKS);
+        self.width.is_none() && price >= low.minus(least) && price <= high.plus(least)
+    }
+
     fn is_near(&self, print: Print, tick: TickSize) -> bool {
         if let Some((bid, ask, at)) = self.quote
             && print.at.since(at).as_millis() <= QUOTE_FRESH_MS
         {
+            if self.is_very_near(print.price, (bid, ask), tick) {
+                return true;
+            }
             let reach = self.reach(bid, tick);
             return print.price >= bid.minus(reach) && print.price <= ask.plus(reach);
         }
         let Some((good, at)) = self.good else { return true };
+        if self.is_very_near(print.price, (good, good), tick) {
+            return true;
+        }
         print.price.minus(good).abs() <= self.reach_after(good, print.at.since(at).as_millis(), tick)
     }
 

@@ -7,6 +7,7 @@
 
 pub mod basis;
 pub mod book;
+mod changed;
 pub mod closes;
 pub mod confirm;
 pub mod day;
@@ -43,6 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::basis::Basis;
 use crate::engine::book::{Book, BookIndex, Derived};
+use crate::engine::changed::Changed;
 use crate::engine::derive::atr::AverageTrueRange;
 use crate::engine::derive::volume::VolumeProfile;
 use crate::engine::derive::{Day, Deriver, Minute, Source};
@@ -194,7 +196,7 @@ pub struct Engine {
     timers: BTreeSet<(Timestamp, LevelIndex)>,
     book_timers: BTreeSet<(Timestamp, BookIndex)>,
     /// Books whose state changed since it was last saved.
-    changed: BTreeSet<BookIndex>,
+    changed: Changed,
     instruments: Vec<Instrument>,
     guards: BTreeMap<InstrumentId, Distance>,
     basis: BTreeMap<InstrumentId, Basis>,
@@ -220,7 +222,7 @@ impl Engine {
             links: feeds.into_iter().map(LinkWatch::new).collect(),
             timers: BTreeSet::new(),
             book_timers: BTreeSet::new(),
-            changed: BTreeSet::new(),
+            changed: Changed::default(),
             instruments,
             guards,
             basis,

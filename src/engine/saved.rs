@@ -1,6 +1,7 @@
 //! What of the engine survives a restart, and how it is taken up again.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -9,11 +10,10 @@ use thiserror::Error;
 use crate::engine::derive::Source;
 use crate::engine::level::Level;
 use crate::engine::link::SavedLink;
-use crate::engine::rule::Half;
-use crate::engine::rule::{Confirm, PriceFrom, Rule};
+use crate::engine::rule::{Confirm, Half, PriceFrom, Rule, Terms};
 use crate::engine::{Engine, Step, book, index_of, state};
 use crate::event::{Side, Space};
-use crate::market::price::{Distance, Price};
+use crate::market::price::Distance;
 use crate::market::symbol::ContractMonth;
 use crate::time::Timestamp;
 
@@ -61,12 +61,16 @@ pub enum SavedError {
 }
 
 /// What of a rule decides on which side of what price is. Text, distances of later steps and pauses may change
-/// without the level forgetting what happened.
+/// without the level forgetting what happened. The level's own price stands between this part and the next.
 #[derive(Serialize)]
-struct Meaning<'a> {
+struct Where<'a> {
     root: &'a str,
     contract: Option<ContractMonth>,
-    price: Price,
+}
+
+/// See [`Where`].
+#[derive(Serialize)]
+struct How<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'a Source>,
     side: Side,
@@ -77,21 +81,50 @@ struct Meaning<'a> {
     confirm: &'a [Confirm],
 }
 
-fn fingerprint(root: &str, rule: &Rule) -> String {
-    let meaning = Meaning {
-        root,
-        contract: rule.contract,
-        price: rule.price,
-        source: rule.source.as_ref().filter(|_| !rule.is_priced()),
-        side: rule.side,
-        space: rule.space,
-        price_from: rule.price_from,
-        strict: rule.strict,
-        margin: rule.margin,
-        confirm: &rule.confirm,
-    };
-    let text = serde_json::to_vec(&meaning).unwrap_or_default();
-    Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+/// The fingerprints of many levels, most of which share their terms with the one before.
+#[derive(Default)]
+struct Fingerprints {
+    terms: Option<Arc<Terms>>,
+    head: String,
+    tail: String,
+}
+
+impl Fingerprints {
+    fn of(&mut self, root: &str, rule: &Rule) -> String {
+        if self.terms.as_ref().is_none_or(|terms| !Arc::ptr_eq(terms, &rule.terms)) {
+            self.turn_to(root, rule);
+        }
+        // The two parts and the price make one JSON object.
+        let mut hash = Sha256::new();
+        hash.update(self.head.trim_end_matches('}'));
+        hash.update(",\"price\":\"");
+        hash.update(rule.price.to_string());
+        hash.update("\",");
+        hash.update(self.tail.trim_start_matches('{'));
+        let mut text = String::with_capacity(16);
+        for byte in hash.finalize().iter().take(8) {
+            for digit in [byte >> 4, byte & 15] {
+                text.extend(char::from_digit(u32::from(digit), 16));
+            }
+        }
+        text
+    }
+
+    fn turn_to(&mut self, root: &str, rule: &Rule) {
+        let head = Where { root, contract: rule.contract };
+        let tail = How {
+            source: rule.source.as_ref().filter(|_| !rule.is_priced()),
+            side: rule.side,
+            space: rule.space,
+            price_from: rule.price_from,
+            strict: rule.strict,
+            margin: rule.margin,
+            confirm: &rule.confirm,
+        };
+        self.head = serde_json::to_string(&head).unwrap_or_default();
+        self.tail = serde_json::to_string(&tail).unwrap_or_default();
+        self.terms = Some(Arc::clone(&rule.terms));
+    }
 }
 
 fn write<T: Serialize>(key: &str, value: &T) -> Result<String, SavedError> {
@@ -109,17 +142,24 @@ impl Engine {
     /// When a state has no text, which would be a defect.
     pub fn saved_levels(&self, step: &Step) -> Result<Vec<SavedLevel>, SavedError> {
         let changed = step.levels.iter().filter_map(|id| self.levels.get(index_of(*id)));
-        changed
-            .map(|level| {
-                let root =
-                    self.instruments.get(level.rule.instrument.index()).map_or("", |i| i.root.as_str());
-                Ok(SavedLevel {
-                    key: key_of(level),
-                    fingerprint: fingerprint(root, &level.rule),
-                    state: write(&level.rule.name, &level.state)?,
-                })
-            })
-            .collect()
+        let mut fingerprints = Fingerprints::default();
+        // A price that places many levels leaves most of them in the same state.
+        let mut last: Option<(&state::State, String)> = None;
+        let mut saved = Vec::with_capacity(step.levels.len());
+        for level in changed {
+            let root = self.instruments.get(level.rule.instrument.index()).map_or("", |i| i.root.as_str());
+            let text = match last {
+                Some((state, text)) if *state == level.state => text,
+                Some(_) | None => write(&level.rule.name, &level.state)?,
+            };
+            saved.push(SavedLevel {
+                key: key_of(level),
+                fingerprint: fingerprints.of(root, &level.rule),
+                state: text.clone(),
+            });
+            last = Some((&level.state, text));
+        }
+        Ok(saved)
     }
 
     /// The states of the books that changed since [`Engine::saved`] was last called, and of all feeds: how far the
@@ -128,7 +168,8 @@ impl Engine {
     /// # Errors
     /// When a state has no text, which would be a defect.
     pub fn saved_books(&self) -> Result<Vec<SavedBook>, SavedError> {
-        let books = self.changed.iter().filter_map(|id| self.books.get(*id)).map(|book| {
+        let changed = self.changed.sorted();
+        let books = changed.iter().filter_map(|id| self.books.get(*id)).map(|book| {
             let key = book.key();
             write(&key, &book.saved).map(|state| SavedBook { key, state })
         });
@@ -169,9 +210,10 @@ impl Engine {
         let names = self.levels.iter().enumerate().map(|(at, level)| (key_of(level), at));
         let places: HashMap<String, usize> = names.collect();
         let mut gone = Vec::new();
+        let mut fingerprints = Fingerprints::default();
         for saved in levels {
             match places.get(&saved.key) {
-                Some(at) => self.restore_level(*at, saved, now)?,
+                Some(at) => self.restore_level(*at, saved, &mut fingerprints, now)?,
                 None => gone.push(saved.key.clone()),
             }
         }
@@ -183,10 +225,16 @@ impl Engine {
         Ok(gone)
     }
 
-    fn restore_level(&mut self, at: usize, saved: &SavedLevel, now: Timestamp) -> Result<(), SavedError> {
+    fn restore_level(
+        &mut self,
+        at: usize,
+        saved: &SavedLevel,
+        fingerprints: &mut Fingerprints,
+        now: Timestamp,
+    ) -> Result<(), SavedError> {
         let Some(level) = self.levels.get_mut(at) else { return Ok(()) };
         let root = self.instruments.get(level.rule.instrument.index()).map_or("", |i| i.root.as_str());
-        if fingerprint(root, &level.rule) != saved.fingerprint {
+        if fingerprints.of(root, &level.rule) != saved.fingerprint {
             return Ok(());
         }
         let state = read::<state::State>(&saved.key, &saved.state)?;
@@ -215,5 +263,34 @@ pub(super) fn key_of(level: &Level) -> String {
     match level.rule.half {
         Some(Half::Second) => format!("{}\n2", level.rule.name),
         Some(Half::First) | None => level.rule.name.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::tick::InstrumentId;
+
+    #[test]
+    fn a_fingerprint_stays_what_it_was_in_an_earlier_process() {
+        let terms = Arc::new(Terms::plain(InstrumentId(0)));
+        let support = Arc::new(Terms { side: Side::Support, ..Terms::plain(InstrumentId(0)) });
+        let of = |price: &str, terms: &Arc<Terms>, list: &mut Fingerprints| {
+            let rule = Rule { name: "a".into(), price: price.parse().unwrap(), terms: Arc::clone(terms) };
+            list.of("RTY", &rule)
+        };
+        // As one object: root, contract, price, and the rest in the order of the fields.
+        let whole = |price: &str, side: &str| {
+            let text = format!(
+                r#"{{"root":"RTY","contract":null,"price":"{price}","side":"{side}","space":"contract","price_from":"trade","strict":false,"margin":"0 ticks","confirm":[]}}"#
+            );
+            let hex: String = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            hex
+        };
+        let mut list = Fingerprints::default();
+        assert_eq!(of("2500", &terms, &mut list), whole("2500", "resistance"));
+        assert_eq!(of("2500.1", &terms, &mut list), whole("2500.1", "resistance"));
+        assert_eq!(of("2500.1", &support, &mut list), whole("2500.1", "support"));
+        assert_eq!(of("2500", &terms, &mut list), whole("2500", "resistance"));
     }
 }
