@@ -429,7 +429,7 @@ fn remark(before: &state::State, level: &Level, at: Timestamp) -> Option<(Timest
 
 /// What a rule asks of its instrument's book.
 fn need(book: &mut Book, rule: &Rule, id: LevelIndex) {
-    if let Some(source) = &rule.source {
+    if let Some(source) = rule.source.as_ref().filter(|_| !rule.is_priced()) {
         match book.derived.iter_mut().find(|derived| derived.source == *source) {
             Some(derived) => derived.levels.push(id),
             None => book.derived.push(Derived {

@@ -137,6 +137,17 @@ fn every_round_number_around_the_price_is_a_level() {
 }
 
 #[test]
+fn what_happened_before_moves_no_round_number() {
+    let mut world = taught(vec![derived(Source::Round { step: p("50") }), prior_high()], &[]);
+    world.trades(&["2499.9"]);
+    let mut step = Step::default();
+    let history = days(&[day(20_241_122, "2600", "2380", "2418")]);
+    world.engine.teach(0, &history, &history, t(150), &mut step);
+    world.trades(&["2500"]);
+    assert_eq!(world.only(Kind::LevelBroken).level.as_deref(), Some("derived 2500"));
+}
+
+#[test]
 fn a_jump_over_round_numbers_that_were_far_away_breaks_them_all() {
     let mut world = World::new(vec![derived(Source::Round { step: p("50") })]);
     world.trades(&["2499.9"]).give(&down(200)).give(&live(300)).trades(&["3400"]);
