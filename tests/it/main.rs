@@ -14,6 +14,7 @@
 mod architecture;
 mod commands;
 mod configuration;
+mod derived;
 mod digest;
 mod faults;
 mod levels;
