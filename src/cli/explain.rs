@@ -15,9 +15,11 @@ use crate::daemon::clock::Clock;
 use crate::daemon::plan;
 use crate::daemon::rules::Rules;
 use crate::engine::Engine;
+use crate::engine::derive::Source;
 use crate::engine::explain::{Explanation, nearest_miss};
-use crate::engine::saved::{SavedBook, SavedLevel};
+use crate::engine::rule::Rule;
 use crate::event::{Event, Kind, Px, Side};
+use crate::market::tick::InstrumentId;
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::history::{EventFilter, History};
@@ -96,15 +98,17 @@ pub fn main(path: Option<&Path>, args: &Args) -> Result<Exit, CliError> {
     if args.json { print_json(&answer) } else { print(&text(&answer)) }
 }
 
-/// Levels of a rule for round numbers have the rule's name and their price.
-fn known(config: &Config, name: &str) -> Result<(), CliError> {
-    let names = config.levels.iter().map(|rule| &*rule.name);
-    let is_of =
-        |known: &str| name == known || name.strip_prefix(known).is_some_and(|rest| rest.starts_with(' '));
-    if names.clone().any(is_of) {
-        return Ok(());
-    }
-    Err(CliError::Usage(format!("there is no level {name:?}{}", hint(name, names))))
+/// The rule that a name means. Levels of a rule for round numbers have the rule's name and their price.
+fn rule_of<'a>(config: &'a Config, name: &str) -> Result<&'a Rule, CliError> {
+    let is_of = |rule: &&Rule| {
+        matches!(rule.source, Some(Source::Round { .. }))
+            && name.strip_prefix(&*rule.name).is_some_and(|rest| rest.starts_with(' '))
+    };
+    let exact = config.levels.iter().find(|rule| &*rule.name == name);
+    exact.or_else(|| config.levels.iter().find(is_of)).ok_or_else(|| {
+        let names = config.levels.iter().map(|rule| &*rule.name);
+        CliError::Usage(format!("there is no level {name:?}{}", hint(name, names)))
+    })
 }
 
 async fn answer(mut config: Config, args: &Args) -> Result<Answer, CliError> {
@@ -115,7 +119,7 @@ async fn answer(mut config: Config, args: &Args) -> Result<Answer, CliError> {
         config.levels.extend(news.into_iter().flat_map(|news| news.added));
     }
     let config = &config;
-    known(config, &args.level)?;
+    let rule = rule_of(config, &args.level)?;
     let (engine, clock) = (engine(config, history.as_ref()).await?, Clock::real());
     let mut events = Vec::new();
     if let Some(history) = &history {
@@ -139,7 +143,7 @@ async fn answer(mut config: Config, args: &Args) -> Result<Answer, CliError> {
     }
     match (args.at, &history) {
         (Some(at), Some(history)) => {
-            let feeds = feeds(history, config, &args.level, at).await?;
+            let feeds = feeds(history, config, rule.instrument, at).await?;
             answer.then = Some(then(at, &events, feeds));
             answer.notes.push(
                 "recorded are events only: that price came near, a gate that blocked and prices between them are not"
@@ -198,12 +202,6 @@ pub async fn engine(config: &Config, history: Option<&History>) -> Result<Engine
     let mut engine = Engine::new(plan::setup(config, &clock));
     let Some(history) = history else { return Ok(engine) };
     let (levels, books) = history.load().await.map_err(of_store)?;
-    let levels: Vec<SavedLevel> = levels
-        .into_iter()
-        .map(|level| SavedLevel { key: level.key, fingerprint: level.fingerprint, state: level.state })
-        .collect();
-    let books: Vec<SavedBook> =
-        books.into_iter().map(|book| SavedBook { key: book.instrument, state: book.state }).collect();
     let restored = engine.restore(&levels, &books, clock.wall());
     restored.map_err(|source| CliError::io("the recorded states cannot be read", source))?;
     Ok(engine)
@@ -225,16 +223,15 @@ async fn all(history: &History, filter: EventFilter) -> Result<Vec<Event>, CliEr
 async fn feeds(
     history: &History,
     config: &Config,
-    level: &str,
+    instrument: InstrumentId,
     at: Timestamp,
 ) -> Result<Vec<Unwatched>, CliError> {
     let kinds = vec![Kind::FeedDown, Kind::FeedUp, Kind::FeedQuiet, Kind::FeedQuarantined];
     let events = all(history, EventFilter { kinds, ..EventFilter::default() }).await?;
-    let of = config.levels.iter().find(|rule| level.starts_with(&*rule.name)).map(|rule| rule.instrument);
     let carries = |event: &Event| {
         let feed = event.numbers.get("feed").and_then(serde_json::Value::as_str);
         let feed = config.feeds.iter().find(|known| Some(&*known.name) == feed);
-        feed.is_none_or(|feed| feed.subscriptions.iter().any(|s| Some(s.instrument) == of))
+        feed.is_none_or(|feed| feed.subscriptions.iter().any(|s| s.instrument == instrument))
     };
     Ok(events
         .iter()

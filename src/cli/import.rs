@@ -16,7 +16,7 @@ use crate::market::bar_text::{BarRow, Problem};
 use crate::market::instrument::Instrument;
 use crate::market::symbol::{ContractMonth, Symbol};
 use crate::store::Store;
-use crate::store::bars::{Imported, Origin, ROWS_AT_ONCE, Series, StoredBar, StoredDay};
+use crate::store::bars::{Imported, Origin, ROWS_AT_ONCE, Rows, Series, StoredBar, StoredDay};
 use crate::store::desk::Desk;
 use crate::store::error::StoreError;
 use crate::study::days;
@@ -168,27 +168,30 @@ async fn write(
         Err(source) => return Err(of_store(source)),
     };
     let total = u64::try_from(bars.len().saturating_add(dates.len())).unwrap_or(u64::MAX);
-    let bar = progress(total);
-    let mut result = Ok(());
-    for chunk in bars.chunks(ROWS_AT_ONCE) {
-        result = store.bars(chunk).await.map(|done| add_up(&mut report.bars, done));
-        bar.inc(u64::try_from(chunk.len()).unwrap_or_default());
-        if result.is_err() {
-            break;
-        }
-    }
-    for chunk in dates.chunks(ROWS_AT_ONCE).take_while(|_| result.is_ok()) {
-        let done = store.days(chunk).await.map(|done| add_up(&mut report.days, done));
-        bar.inc(u64::try_from(chunk.len()).unwrap_or_default());
-        if let Err(error) = done {
-            bar.abandon();
-            store.close().await;
-            return Err(of_store(error));
-        }
-    }
-    bar.finish_and_clear();
+    let progress = progress(total);
+    let done = take_in(&store, bars, dates, report, &progress).await;
+    progress.finish_and_clear();
     store.close().await;
-    result.map_err(of_store)
+    done.map_err(of_store)
+}
+
+/// A chunk is a transaction: what was taken in stays, whatever comes after.
+async fn take_in(
+    store: &Ledger,
+    bars: &[StoredBar],
+    dates: &[StoredDay],
+    report: &mut Report,
+    progress: &ProgressBar,
+) -> Result<(), StoreError> {
+    for chunk in bars.chunks(ROWS_AT_ONCE) {
+        report.bars.add(store.import(Rows::Bars(chunk)).await?);
+        progress.inc(u64::try_from(chunk.len()).unwrap_or_default());
+    }
+    for chunk in dates.chunks(ROWS_AT_ONCE) {
+        report.days.add(store.import(Rows::Days(chunk)).await?);
+        progress.inc(u64::try_from(chunk.len()).unwrap_or_default());
+    }
+    Ok(())
 }
 
 /// The ledger, alone or beside a running daemon.
@@ -198,17 +201,10 @@ enum Ledger {
 }
 
 impl Ledger {
-    async fn bars(&self, bars: &[StoredBar]) -> Result<Imported, StoreError> {
+    async fn import(&self, rows: Rows<'_>) -> Result<Imported, StoreError> {
         match self {
-            Self::Own(store) => store.import_bars(bars).await,
-            Self::Beside(desk) => desk.import_bars(bars).await,
-        }
-    }
-
-    async fn days(&self, days: &[StoredDay]) -> Result<Imported, StoreError> {
-        match self {
-            Self::Own(store) => store.import_days(days).await,
-            Self::Beside(desk) => desk.import_days(days).await,
+            Self::Own(store) => store.import(rows).await,
+            Self::Beside(desk) => desk.import(rows).await,
         }
     }
 
@@ -218,12 +214,6 @@ impl Ledger {
             Self::Beside(desk) => desk.close().await,
         }
     }
-}
-
-fn add_up(sum: &mut Imported, more: Imported) {
-    sum.new = sum.new.saturating_add(more.new);
-    sum.replaced = sum.replaced.saturating_add(more.replaced);
-    sum.kept = sum.kept.saturating_add(more.kept);
 }
 
 /// On a terminal; elsewhere it draws nothing.

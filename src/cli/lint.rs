@@ -7,14 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::tz::{TimeZone, TimeZoneDatabase};
-
 use crate::config::Config;
 use crate::engine::explain::Explanation;
 use crate::engine::moves::needs_history;
-use crate::engine::rule::{Between, Confirm, Rule, Sessions, Terms, Weekdays, When};
+use crate::engine::rule::{Confirm, Rule, Terms, Weekdays, When};
 use crate::event::{Side, Space};
-use crate::market::calendar::{Calendar, Phase};
+use crate::market::calendar::Calendar;
 use crate::market::instrument::Instrument;
 use crate::market::limits::{CME_EQUITY, Decline, Reach};
 use crate::market::price::Price;
@@ -120,7 +118,9 @@ impl<'a> Lints<'a> {
             return Vec::new();
         }
         let mut wanted = BTreeSet::new();
-        named(&rule.when, &mut wanted);
+        When::instruments(&rule.when, &mut |id, _| {
+            wanted.insert(id);
+        });
         let missing = wanted.difference(&self.fed).filter_map(|id| self.config.instruments.get(id.index()));
         let text = |instrument: &Instrument| {
             let root = instrument.root.as_str();
@@ -202,38 +202,14 @@ fn ever_open(rule: &Rule, calendar: &Calendar, at: Timestamp) -> bool {
     if rule.between.is_none() && rule.days == Weekdays::default() {
         return true;
     }
-    let zone = rule.between.as_ref().map(|between| zone_of(between, calendar));
+    let between = rule.between.as_ref().map(|between| (between, between.clock(calendar.zone())));
     (0..AHEAD_MINUTES).any(|minute| {
         let at = at.saturating_add(Duration::from_secs(minute.saturating_mul(60)));
         let state = calendar.state(at);
-        let session = match rule.sessions {
-            Sessions::Any => state.phase.is_open(),
-            Sessions::Rth => state.phase == Phase::Rth,
-            Sessions::Eth => state.phase == Phase::Eth,
-        };
-        let within = rule
-            .between
-            .as_ref()
-            .zip(zone.as_ref())
-            .is_none_or(|(between, zone)| is_within(between, zone, at));
+        let session = state.phase.is_open() && rule.sessions.admits(state.phase);
+        let within = between.as_ref().is_none_or(|(between, clock)| between.holds(at, clock));
         session && rule.days.has(state.trade_date.weekday()) && within
     })
-}
-
-fn zone_of(between: &Between, calendar: &Calendar) -> TimeZone {
-    match &between.zone {
-        Some(name) => TimeZoneDatabase::bundled().get(name).unwrap_or(TimeZone::UTC),
-        None => calendar.zone().clone(),
-    }
-}
-
-fn is_within(between: &Between, zone: &TimeZone, at: Timestamp) -> bool {
-    let now = zone.to_datetime(at.to_jiff()).time();
-    if between.from <= between.until {
-        between.from <= now && now < between.until
-    } else {
-        now >= between.from || now < between.until
-    }
 }
 
 /// Confirmation that takes longer than the rule waits for it.
@@ -253,18 +229,6 @@ fn impatient(rule: &Rule) -> Vec<String> {
         format!("{word} takes longer than `within` ({within}); it can never fire; make `within` longer")
     };
     long.map(text).collect()
-}
-
-fn named(conditions: &[When], into: &mut BTreeSet<InstrumentId>) {
-    for condition in conditions {
-        match condition {
-            When::Above(id, _) | When::Below(id, _) => {
-                into.insert(*id);
-            }
-            When::Stronger(strength) | When::Weaker(strength) => into.extend([strength.of, strength.than]),
-            When::Any(conditions) | When::All(conditions) => named(conditions, into),
-        }
-    }
 }
 
 /// Price is already beyond a level that has only one side.

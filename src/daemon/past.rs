@@ -12,6 +12,7 @@ use crate::market::calendar::{Calendar, Phase, SessionBounds};
 use crate::market::instrument::Instrument;
 use crate::market::symbol::ContractMonth;
 use crate::market::tick::InstrumentId;
+use crate::market::trade_date::{date_of, number_of};
 use crate::store::bars::{Origin, Series, StoredBar, StoredDay};
 use crate::store::error::StoreError;
 use crate::store::history::History;
@@ -97,13 +98,7 @@ fn add_front(past: &mut Past, chain: Past, instrument: &Instrument, month: Contr
 /// The middle of a trade date (yyyymmdd), by the venue's clock.
 #[must_use]
 pub fn noon(date: i32, calendar: &Calendar) -> Timestamp {
-    let part = |n: i32| i8::try_from(n).unwrap_or(1);
-    let date = jiff::civil::Date::new(
-        i16::try_from(date / 10_000).unwrap_or(1970),
-        part(date / 100 % 100),
-        part(date % 100),
-    );
-    date.map_or(Timestamp::MIN, |date| calendar.instant(date.at(12, 0, 0, 0)))
+    date_of(date).map_or(Timestamp::MIN, |date| calendar.instant(date.at(12, 0, 0, 0)))
 }
 
 async fn chained(
@@ -158,14 +153,11 @@ fn minutes(bars: &[StoredBar], calendar: &Calendar) -> Vec<Minute> {
             .filter(|bounds| bounds.contains(bar.start))
             .or_else(|| calendar.session_bounds(bar.start));
         let Some(bounds) = session else { continue };
-        let date = bounds.trade_date;
         let (value, square) = sums.unwrap_or_default();
         minutes.push(Minute {
             bar: *bar,
             phase: if bounds.is_rth(bar.start) { Phase::Rth } else { Phase::Eth },
-            trade_date: i32::from(date.year()) * 10_000
-                + i32::from(date.month()) * 100
-                + i32::from(date.day()),
+            trade_date: number_of(bounds.trade_date),
             session_opens: bounds.opens,
             value,
             square,

@@ -23,7 +23,7 @@ use crate::daemon::pulse::{Pulse, Pulses};
 use crate::daemon::rules::Rules;
 use crate::daemon::watch::{QUEUE_BATCHES, Watch, WatchError};
 use crate::deliver::{Channel, DeliverError, Settings};
-use crate::engine::saved::{SavedBook, SavedError, SavedLevel};
+use crate::engine::saved::SavedError;
 use crate::engine::{Engine, Setup, Step, report::Last};
 use crate::market::tick::Item;
 use crate::outbox::retry::Schedule;
@@ -142,12 +142,6 @@ pub async fn run(
 
 async fn restored(setup: Setup, store: &Store, clock: &Clock) -> Result<(Engine, Step), RunError> {
     let (levels, books) = store.load().await?;
-    let levels: Vec<SavedLevel> = levels
-        .into_iter()
-        .map(|level| SavedLevel { key: level.key, fingerprint: level.fingerprint, state: level.state })
-        .collect();
-    let books: Vec<SavedBook> =
-        books.into_iter().map(|book| SavedBook { key: book.instrument, state: book.state }).collect();
     let mut engine = Engine::new(setup);
     let gone = engine.restore(&levels, &books, clock.now())?;
     if !gone.is_empty() {

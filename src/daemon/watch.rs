@@ -18,14 +18,14 @@ use crate::daemon::past;
 use crate::daemon::pulse::Pulse;
 use crate::daemon::rules::{News, Rules};
 use crate::engine::report::Last;
-use crate::engine::saved::{SavedBook, SavedError, SavedLevel};
+use crate::engine::saved::SavedError;
 use crate::engine::{Engine, Input, Step};
 use crate::event::{Event, Reason, Severity};
 use crate::market::tick::Item;
 use crate::outbox::group;
 use crate::outbox::route::Router;
 use crate::store::Store;
-use crate::store::commit::{self, Commit, NewDelivery};
+use crate::store::commit::{Commit, NewDelivery};
 use crate::store::error::StoreError;
 use crate::time::Timestamp;
 
@@ -212,8 +212,7 @@ impl Watch {
             // A closed market writes nothing.
             return Ok(());
         }
-        let levels: Vec<_> = self.engine.saved_levels(step)?.into_iter().map(stored_level).collect();
-        let books: Vec<_> = read.iter().cloned().map(stored_book).collect();
+        let levels = self.engine.saved_levels(step)?;
         let now = self.clock.wall();
         let (digests, deliveries) = deliveries(&step.events, &self.router, &self.targets, now);
         let established = step.events.len();
@@ -222,7 +221,7 @@ impl Watch {
             events: &step.events,
             deliveries: &deliveries,
             levels: &levels,
-            books: &books,
+            books: &read,
             bars: &bars,
             days: &days,
             committed_at: now,
@@ -308,12 +307,4 @@ fn say_event(event: &Event) {
             info!(%id, %kind, %reason, level, price, "event")
         }
     }
-}
-
-fn stored_level(level: SavedLevel) -> commit::SavedLevel {
-    commit::SavedLevel { key: level.key, fingerprint: level.fingerprint, state: level.state }
-}
-
-fn stored_book(book: SavedBook) -> commit::SavedBook {
-    commit::SavedBook { instrument: book.key, state: book.state }
 }

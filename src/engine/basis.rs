@@ -2,7 +2,7 @@
 //!
 //! Pure arithmetic over configured rates. A measured basis is not computed here.
 
-use crate::market::price::Price;
+use crate::market::price::{Price, TickSize};
 use crate::market::tick::InstrumentId;
 
 /// Where an instrument's basis comes from.
@@ -13,6 +13,9 @@ pub enum Basis {
     /// Measured against this instrument, the cash index itself.
     Index(InstrumentId),
 }
+
+/// Index prices are shown in hundredths.
+pub const CENTS: TickSize = TickSize::from_nanos(10_000_000);
 
 /// A year of money-market interest has so many days.
 const YEAR_DAYS: i128 = 360;

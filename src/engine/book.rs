@@ -24,6 +24,7 @@ use crate::market::instrument::Instrument;
 use crate::market::price::{Price, TickSize};
 use crate::market::symbol::ContractMonth;
 use crate::market::tick::{InstrumentId, Tick};
+use crate::market::trade_date::number_of;
 use crate::time::Timestamp;
 
 /// The place of a book in the engine's list.
@@ -352,11 +353,7 @@ impl Book {
         self.session = self.calendar.state(at);
         let bounds = self.calendar.session_bounds(at);
         self.bounds = bounds.or(self.bounds);
-        let date = self.session.trade_date;
-        let today = i32::from(date.year())
-            .saturating_mul(10_000)
-            .saturating_add(i32::from(date.month()).saturating_mul(100))
-            .saturating_add(i32::from(date.day()));
+        let today = number_of(self.session.trade_date);
         if today == self.saved.trade_date {
             return None;
         }

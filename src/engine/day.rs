@@ -107,9 +107,7 @@ impl Closing {
         if self.end == Some(end) { self.price(tick) } else { None }
     }
 
-    /// The volume-weighted price of the last such trades on the tick grid.
-    #[must_use]
-    pub fn price(&self, tick: TickSize) -> Option<Price> {
+    fn price(&self, tick: TickSize) -> Option<Price> {
         let mean = self.value.checked_div(i128::from(self.size))?;
         i64::try_from(mean).ok().map(|nanos| tick.round(Price::from_nanos(nanos)))
     }

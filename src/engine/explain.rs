@@ -2,11 +2,10 @@
 //!
 //! It only reads. Words are for people; prices and times are as exact as everywhere.
 
-use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::engine::Engine;
-use crate::engine::basis::{self, Basis};
+use crate::engine::basis::{Basis, CENTS};
 use crate::engine::book::Book;
 use crate::engine::confirm::{self, Pending};
 use crate::engine::derive::{Source, Value};
@@ -14,6 +13,7 @@ use crate::engine::gate::Market;
 use crate::engine::index::LevelIndex;
 use crate::engine::level::Level;
 use crate::engine::marks::Marks;
+use crate::engine::moves::days_between;
 use crate::engine::rule::Rule;
 use crate::engine::scene::Scene;
 use crate::engine::state::Latch;
@@ -21,10 +21,8 @@ use crate::event::{Px, Side, Space};
 use crate::market::instrument::Instrument;
 use crate::market::price::{Price, TickSize};
 use crate::market::symbol::ContractMonth;
+use crate::market::trade_date::number_of;
 use crate::time::Timestamp;
-
-/// Index prices are shown in hundredths.
-const CENTS: TickSize = TickSize::from_nanos(10_000_000);
 
 /// One level, or one of its halves, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -173,11 +171,6 @@ impl Engine {
         };
         carrying.filter_map(outage).collect()
     }
-
-    /// The names of all levels.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.levels.iter().map(|level| &*level.rule.name)
-    }
 }
 
 fn is_named(level: &Level, name: &str) -> bool {
@@ -245,9 +238,9 @@ impl View<'_> {
     fn place(&self) -> Option<Price> {
         let rule = &self.level.rule;
         match (rule.space, self.book.basis) {
-            (Space::Index, Some(Basis::Rates(rate))) => Some(basis::fair(rule.price, rate, self.days()?)),
+            (Space::Index, Some(Basis::Rates(_))) => self.book.in_contract(rule.price, self.days()),
             (Space::Index, Some(Basis::Index(_))) => {
-                self.level.at.or_else(|| self.book.saved.basis.basis().map(|basis| rule.price.plus(basis)))
+                self.level.at.or_else(|| self.book.in_contract(rule.price, None))
             }
             (Space::Index, None) | (Space::Contract, _) => self.level.at,
         }
@@ -261,19 +254,15 @@ impl View<'_> {
     }
 
     fn as_index(&self, price: Price) -> Option<Px> {
-        let index = match self.book.basis? {
-            Basis::Rates(rate) => basis::cash(price, rate, self.days()?),
-            Basis::Index(_) => price.minus(self.book.saved.basis.basis()?),
-        };
+        let index = self.book.in_index(price, self.days())?;
         Some(Px::new(CENTS.round(index), CENTS))
     }
 
     /// Calendar days from the trade date to the last trade date of the contract.
     fn days(&self) -> Option<u32> {
         let calendar = &self.book.calendar;
-        let last: Date = calendar.local(self.instrument.last_trade(self.month()?)).date();
-        let left = last.duration_since(calendar.trade_date(self.now));
-        u32::try_from(left.as_hours().div_euclid(24)).ok()
+        let last = calendar.local(self.instrument.last_trade(self.month()?)).date();
+        days_between(calendar.trade_date(self.now), last)
     }
 
     fn state(&self, place: Option<Price>) -> &'static str {
@@ -356,7 +345,7 @@ impl View<'_> {
             missing.push(format!("the cooldown is over at {cooled}"));
         }
         let breaks = self.level.state.life.as_ref().and_then(|life| life.breaks);
-        let today = date_number(self.book.calendar.trade_date(self.now));
+        let today = number_of(self.book.calendar.trade_date(self.now));
         if let (Some(most), Some((_, n))) = (rule.max_per_session, breaks.filter(|(date, _)| *date == today))
             && n >= most
         {
@@ -378,12 +367,4 @@ impl View<'_> {
 /// What a break must meet, in words.
 fn words(rule: &Rule) -> String {
     if rule.confirm.is_empty() { "first cross".to_owned() } else { confirm::describe(&rule.confirm) }
-}
-
-/// 20241125 for a date.
-fn date_number(date: Date) -> i32 {
-    i32::from(date.year())
-        .saturating_mul(10_000)
-        .saturating_add(i32::from(date.month()).saturating_mul(100))
-        .saturating_add(i32::from(date.day()))
 }

@@ -3,13 +3,15 @@
 //! A multiple is a level like any other, with a life of its own. Which ones exist depends on the path of the
 //! price alone.
 
+use std::sync::Arc;
+
 use crate::engine::book::BookIndex;
 use crate::engine::derive::round;
 use crate::engine::guard::Print;
 use crate::engine::index::LevelIndex;
 use crate::engine::rule::Rule;
 use crate::engine::{Engine, Step};
-use crate::market::price::{Price, TickSize};
+use crate::market::price::Price;
 
 /// Levels reach so many steps to each side of the price,
 const STEPS: i64 = 10;
@@ -58,10 +60,9 @@ impl Family {
         around.filter(|multiple| !exists(multiple) && *multiple > Price::ZERO).collect()
     }
 
-    fn level(&self, price: Price, tick: TickSize) -> Rule {
-        let name = format!("{} {}", self.rule.name, price.with_decimals(tick.decimals().min(1)));
-        let name = name.strip_suffix(".0").map_or(name.clone(), str::to_owned);
-        Rule { name: name.into(), price, terms: std::sync::Arc::clone(&self.rule.terms) }
+    fn level(&self, price: Price) -> Rule {
+        let name = format!("{} {price}", self.rule.name);
+        Rule { name: name.into(), price, terms: Arc::clone(&self.rule.terms) }
     }
 
     /// The multiple of which a level has this name, if it is one of this family.
@@ -96,13 +97,12 @@ impl Engine {
 
     fn make(&mut self, family: usize, multiples: Vec<Price>) -> Vec<LevelIndex> {
         let Some(family) = self.families.get_mut(family) else { return Vec::new() };
-        let Some(tick) = self.books.get(family.book).map(|book| book.tick) else { return Vec::new() };
         let book = family.book;
         let mut rules = Vec::with_capacity(multiples.len());
         for multiple in multiples {
             let (low, high) = family.made.unwrap_or((multiple, multiple));
             family.made = Some((low.min(multiple), high.max(multiple)));
-            rules.push(family.level(multiple, tick));
+            rules.push(family.level(multiple));
         }
         rules.into_iter().filter_map(|rule| self.insert(rule, book)).collect()
     }

@@ -1,11 +1,8 @@
 //! What must be true beside the price: sessions, days, times, and what other instruments do.
 
-use jiff::tz::{TimeZone, TimeZoneDatabase};
-
 use crate::engine::book::{Book, BookIndex};
-use crate::engine::rule::{Between, PriceFrom, Sessions, Strength, Terms, When};
+use crate::engine::rule::{PriceFrom, Strength, Terms, When};
 use crate::engine::scene::{Remark, Scene};
-use crate::market::calendar::Phase;
 use crate::market::price::Price;
 use crate::market::tick::InstrumentId;
 
@@ -31,12 +28,7 @@ impl<'a> Market<'a> {
 /// Whether a crossing may count at this time; else why not.
 #[must_use]
 pub fn closed(terms: &Terms, scene: &Scene<'_>) -> Option<Remark> {
-    let outside = match terms.sessions {
-        Sessions::Any => false,
-        Sessions::Rth => scene.book.session.phase != Phase::Rth,
-        Sessions::Eth => scene.book.session.phase == Phase::Rth,
-    };
-    if outside {
+    if !terms.sessions.admits(scene.book.session.phase) {
         return Some(Remark::OutsideSessions);
     }
     if terms.starts.is_some_and(|start| scene.at < start) {
@@ -45,21 +37,9 @@ pub fn closed(terms: &Terms, scene: &Scene<'_>) -> Option<Remark> {
     if !terms.days.has(scene.book.session.trade_date.weekday()) {
         return Some(Remark::OutsideDays);
     }
-    let within = terms.between.as_ref().is_none_or(|between| is_within(between, scene));
+    let zone = scene.book.calendar.zone();
+    let within = terms.between.as_ref().is_none_or(|between| between.holds(scene.at, &between.clock(zone)));
     if within { None } else { Some(Remark::OutsideTimes) }
-}
-
-fn is_within(between: &Between, scene: &Scene<'_>) -> bool {
-    let zone = match &between.zone {
-        Some(name) => TimeZoneDatabase::bundled().get(name).unwrap_or(TimeZone::UTC),
-        None => scene.book.calendar.zone().clone(),
-    };
-    let now = zone.to_datetime(scene.at.to_jiff()).time();
-    if between.from <= between.until {
-        between.from <= now && now < between.until
-    } else {
-        now >= between.from || now < between.until
-    }
 }
 
 /// Whether everything that the rule asks of other instruments holds; else why not.

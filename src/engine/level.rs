@@ -50,10 +50,7 @@ impl Level {
     /// The price as seen upwards, and back: a support is a resistance in the mirror.
     #[must_use]
     pub fn mirror(&self, price: Price) -> Price {
-        match self.rule.side {
-            Side::Resistance => price,
-            Side::Support => price.negated(),
-        }
+        self.rule.mirror(price)
     }
 
     /// The prices that matter, as seen upwards; `None` while the level's place or a distance is not known.
@@ -69,7 +66,7 @@ impl Level {
     }
 
     fn is_beyond(&self, seen: Price, marks: &Marks) -> bool {
-        if self.rule.strict { seen > marks.broken } else { seen >= marks.broken }
+        marks.is_beyond(seen, self.rule.strict)
     }
 
     /// A price of the kind that the rule compares.
@@ -358,14 +355,10 @@ impl Level {
     }
 
     fn pending_time(&mut self, last: Price, marks: &Marks, scene: &Scene<'_>, out: &mut Vec<Fact>) {
-        let (strict, broken, side) = (self.rule.strict, marks.broken, self.rule.side);
-        let beyond = |price: Price| {
-            let seen = if side == Side::Resistance { price } else { price.negated() };
-            if strict { seen > broken } else { seen >= broken }
-        };
-        let terms = std::sync::Arc::clone(&self.rule.terms);
-        let Latch::Pending(pending) = &mut self.state.latch else { return };
-        match pending.pass(&terms, beyond(last), scene, beyond) {
+        let Self { rule, state, .. } = self;
+        let beyond = |price: Price| marks.is_beyond(rule.mirror(price), rule.strict);
+        let Latch::Pending(pending) = &mut state.latch else { return };
+        match pending.pass(rule, beyond(last), scene, beyond) {
             Closed::Over => {
                 self.arm(self.mirror(last), marks);
                 self.remark(scene.at, Remark::FellBackUnconfirmed);

@@ -3,7 +3,6 @@
 //! All but [`Wake`] are as seen upwards: a support is a resistance in the mirror.
 
 use crate::engine::rule::Terms;
-use crate::event::Side;
 use crate::market::price::{Distance, Price, TickSize};
 
 /// At which prices a sleeping level must be asked again.
@@ -62,14 +61,17 @@ pub struct Marks {
 }
 
 impl Marks {
+    /// Whether a price, as seen upwards, counts as beyond; with `strict` touching is not enough.
+    #[must_use]
+    pub fn is_beyond(&self, seen: Price, strict: bool) -> bool {
+        if strict { seen > self.broken } else { seen >= self.broken }
+    }
+
     /// The prices of a rule whose level lies at `at`, a traded price. `None` while a distance in average true
     /// ranges is not known.
     #[must_use]
     pub fn of(terms: &Terms, at: Price, grid: Grid) -> Option<Self> {
-        let level = match terms.side {
-            Side::Resistance => at,
-            Side::Support => at.negated(),
-        };
+        let level = terms.mirror(at);
         let size = |d: Distance| grid.size(d, at);
         let broken = grid.tick.ceil(level.plus(size(terms.margin)?));
         let approach = match terms.approach {

@@ -27,46 +27,38 @@ const SETTLES: Duration = Duration::from_secs(5 * 60);
 pub struct Measured {
     pairs: VecDeque<Price>,
     last: Option<Timestamp>,
-    median: Option<Price>,
 }
 
 impl Measured {
-    /// The index printed, while the futures stood at `futures`. Returns whether the median changed.
+    /// The index printed, while the futures stood at `futures`.
     pub fn pair(
         &mut self,
         (index, index_at): (Price, Timestamp),
         (futures, futures_at): (Price, Timestamp),
         bounds: &SessionBounds,
-    ) -> bool {
+    ) {
         let open = bounds
             .rth
             .is_some_and(|(start, end)| start.saturating_add(SETTLES) <= index_at && index_at < end);
         let apart = index_at.since(futures_at).max(futures_at.since(index_at));
         let due = self.last.is_none_or(|last| last.saturating_add(EVERY) <= index_at);
         if !open || apart > FRESH || !due {
-            return false;
+            return;
         }
         self.last = Some(index_at);
         self.pairs.push_back(futures.minus(index));
         if self.pairs.len() > PAIRS {
             self.pairs.pop_front();
         }
-        let before = self.median;
-        self.median = self.middle();
-        self.median != before
     }
 
-    fn middle(&self) -> Option<Price> {
+    /// Futures minus index, once it was measured: the median.
+    #[must_use]
+    pub fn basis(&self) -> Option<Price> {
         let mut sorted: Vec<Price> = self.pairs.iter().copied().collect();
         sorted.sort_unstable();
         let half = sorted.len() / 2;
         sorted.get(half).copied().filter(|_| sorted.len() >= PAIRS_LEAST)
-    }
-
-    /// Futures minus index, once it was measured.
-    #[must_use]
-    pub const fn basis(&self) -> Option<Price> {
-        self.median
     }
 
     /// Another contract is in force: what was measured holds no more.

@@ -60,7 +60,7 @@ use crate::engine::scene::{Fact, Gap, Remark, Scene};
 use crate::engine::state::Latch;
 use crate::event::{Event, Reason, Space};
 use crate::market::instrument::Instrument;
-use crate::market::price::Distance;
+use crate::market::price::{Distance, Price};
 use crate::market::symbol::ContractMonth;
 use crate::market::tick::{FeedId, InstrumentId, Item};
 use crate::time::Timestamp;
@@ -272,9 +272,9 @@ impl Engine {
 
     /// Instruments that are only looked at have books too.
     fn need_others(&mut self, rule: &Rule) {
-        let mut strengths = Vec::new();
-        named(&rule.when, &mut strengths);
-        for (id, over) in strengths {
+        let mut named = Vec::new();
+        When::instruments(&rule.when, &mut |id, over| named.push((id, over)));
+        for (id, over) in named {
             if let Some(book) = self.book_for(id, None).and_then(|book| self.books.get_mut(book)) {
                 book.closes.keep = book.closes.keep.max(over);
             }
@@ -382,13 +382,13 @@ impl Engine {
         let watched = book.is_watched(level.rule.price_from);
         let scene = Scene { at, book, market, watched, gap };
         let (before, deadline, wake) = (level.state.clone(), level.deadline, level.wake(book.grid()));
-        let place = level.at;
+        let from = level.at;
         act(level, &scene, &mut self.facts);
         if level.state != before {
             step.levels.insert(id);
             step.remarks.extend(remark(&before, level, at).map(|(at, remark)| (id, at, remark)));
         }
-        let moved = (place, level.at);
+        let to = level.at;
         let facts = std::mem::take(&mut self.facts);
         for fact in &facts {
             step.events.push(self.dress(id, fact, now));
@@ -396,17 +396,13 @@ impl Engine {
         self.facts = facts;
         self.facts.clear();
         self.file(id, wake, deadline);
-        if moved.0 != moved.1 {
-            self.file_price(id, moved);
+        if from != to {
+            self.file_price(id, from, to);
         }
     }
 
     /// Keeps the list from which the next levels above and below are named.
-    fn file_price(
-        &mut self,
-        id: LevelIndex,
-        (old, new): (Option<crate::market::price::Price>, Option<crate::market::price::Price>),
-    ) {
+    fn file_price(&mut self, id: LevelIndex, old: Option<Price>, new: Option<Price>) {
         let Some(book) = self.book_of(id).and_then(|book| self.books.get_mut(book)) else { return };
         if let Some(old) = old {
             book.prices.remove(&(old, id));
@@ -449,19 +445,6 @@ fn need(book: &mut Book, rule: &Rule, id: LevelIndex) {
     }
     if rule.confirm.iter().any(|condition| matches!(condition, Confirm::RelativeVolume(_))) {
         book.profile.get_or_insert_with(VolumeProfile::new);
-    }
-}
-
-/// The instruments that conditions name, and over how much time each is looked at.
-fn named(conditions: &[When], into: &mut Vec<(InstrumentId, Duration)>) {
-    for condition in conditions {
-        match condition {
-            When::Above(id, _) | When::Below(id, _) => into.push((*id, Duration::ZERO)),
-            When::Stronger(strength) | When::Weaker(strength) => {
-                into.extend([(strength.of, strength.over), (strength.than, strength.over)]);
-            }
-            When::Any(conditions) | When::All(conditions) => named(conditions, into),
-        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::event::{Event, Kind, Numbers, Px, Reason, Severity, ThreadId};
 use crate::market::price::Price;
 use crate::market::symbol::ContractMonth;
 use crate::market::tick::InstrumentId;
+use crate::market::trade_date::date_of;
 use crate::time::Timestamp;
 
 /// What is known of an instrument's past when the engine begins, or takes up another contract.
@@ -248,7 +249,7 @@ impl Engine {
         let book = self.book_of(id).and_then(|book| self.books.get(book))?;
         let px = |price: Price| Px::new(price, book.tick);
         let mut numbers = Numbers::new();
-        numbers.insert("trade_date".into(), date_text(day.date).into());
+        numbers.insert("trade_date".into(), date_of(day.date).map(|date| date.to_string()).into());
         numbers.insert("old_record".into(), px(old).to_string().into());
         numbers.insert("official_close".into(), px(day.official()).to_string().into());
         let thread = ThreadId::new(&format!("record:{}", level.rule.name), "", at);
@@ -260,7 +261,7 @@ impl Engine {
     /// A new trade date: what depends on the date is computed anew.
     pub(super) fn new_day(&mut self, id: BookIndex, at: Timestamp, now: Timestamp, step: &mut Step) {
         self.changed.insert(id);
-        self.volume_roll(id, at, now, step);
+        self.volume_roll(id);
         self.rebase(id, at, now, step);
         self.plan(id, None);
     }
@@ -320,7 +321,7 @@ impl Engine {
     }
 
     /// A trade of an index: the futures' distance from it is measured.
-    pub(super) fn measure(&mut self, print: Print, id: BookIndex, _step: &mut Step) {
+    pub(super) fn measure(&mut self, print: Print, id: BookIndex) {
         if self.measured_by.is_empty() {
             return;
         }
@@ -330,7 +331,7 @@ impl Engine {
             let futures = book.last(PriceFrom::Mid).zip(book.quoted_at);
             let futures = futures.or(book.last(PriceFrom::Trade).zip(book.saved.last_at));
             if let (Some(futures), Some(bounds)) = (futures, book.bounds) {
-                let _changed = book.saved.basis.pair((print.price, print.at), futures, &bounds);
+                book.saved.basis.pair((print.price, print.at), futures, &bounds);
                 self.changed.insert(at);
             }
         }
@@ -343,37 +344,43 @@ impl Engine {
             let Some(price) = self.levels.get(index_of(level)).map(|level| level.rule.price) else {
                 continue;
             };
-            let to = self.books.get(id).and_then(|book| self.in_contract(book, price));
+            let to = self.books.get(id).and_then(|book| book.in_contract(price, self.days_left(book)));
             self.move_to(level, to, (at, now), (Reason::Basis, Severity::Info), step);
         }
     }
 
-    /// An index price as a price of the contract in force; `None` while its distance is not known.
-    #[must_use]
-    pub fn in_contract(&self, book: &Book, index: Price) -> Option<Price> {
-        match book.basis? {
-            Basis::Rates(rate) => Some(basis::fair(index, rate, self.days_left(book)?)),
-            Basis::Index(_) => Some(index.plus(book.saved.basis.basis()?)),
-        }
-    }
-
-    /// A price of the contract in force as an index price.
-    #[must_use]
-    pub fn in_index(&self, book: &Book, price: Price) -> Option<Price> {
-        match book.basis? {
-            Basis::Rates(rate) => Some(basis::cash(price, rate, self.days_left(book)?)),
-            Basis::Index(_) => Some(price.minus(book.saved.basis.basis()?)),
-        }
-    }
-
     /// Calendar days from the trade date to the last trade date of the contract in force.
-    fn days_left(&self, book: &Book) -> Option<u32> {
+    pub(super) fn days_left(&self, book: &Book) -> Option<u32> {
         let instrument = self.instruments.get(book.instrument.index())?;
         let last = instrument.last_trade(book.pinned.or(book.saved.contract)?);
-        let last = book.calendar.local(last).date();
-        let today: Date = book.session.trade_date;
-        u32::try_from(last.duration_since(today).as_hours().div_euclid(24)).ok()
+        days_between(book.session.trade_date, book.calendar.local(last).date())
     }
+}
+
+impl Book {
+    /// An index price as a price of the contract, which ends in so many days; `None` while its distance is not
+    /// known.
+    #[must_use]
+    pub fn in_contract(&self, index: Price, days_left: Option<u32>) -> Option<Price> {
+        match self.basis? {
+            Basis::Rates(rate) => Some(basis::fair(index, rate, days_left?)),
+            Basis::Index(_) => Some(index.plus(self.saved.basis.basis()?)),
+        }
+    }
+
+    /// A price of the contract, which ends in so many days, as an index price.
+    #[must_use]
+    pub fn in_index(&self, price: Price, days_left: Option<u32>) -> Option<Price> {
+        match self.basis? {
+            Basis::Rates(rate) => Some(basis::cash(price, rate, days_left?)),
+            Basis::Index(_) => Some(price.minus(self.saved.basis.basis()?)),
+        }
+    }
+}
+
+/// Calendar days; `None` when the end is over.
+pub(super) fn days_between(today: Date, end: Date) -> Option<u32> {
+    u32::try_from(end.duration_since(today).as_hours().div_euclid(24)).ok()
 }
 
 /// Minutes and trade dates in the order in which they were over.
@@ -408,10 +415,4 @@ pub const fn needs_history(source: &Source) -> bool {
         | Source::Vwap { .. }
         | Source::Trendline { .. } => false,
     }
-}
-
-/// `2024-11-25` for 20241125.
-fn date_text(date: i32) -> String {
-    let (year, month, day) = (date / 10_000, date / 100 % 100, date % 100);
-    format!("{year:04}-{month:02}-{day:02}")
 }

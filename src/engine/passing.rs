@@ -124,6 +124,6 @@ impl Engine {
         } else if fresh {
             self.plan(id, None);
         }
-        self.measure(print, id, step);
+        self.measure(print, id);
     }
 }

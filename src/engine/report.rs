@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 
+use crate::engine::basis::CENTS;
 use crate::engine::book::{Book, BookIndex};
 use crate::engine::derive::{Source, round};
 use crate::engine::guard::Print;
@@ -11,7 +12,7 @@ use crate::engine::rule::PriceFrom;
 use crate::engine::scene::Fact;
 use crate::engine::{Engine, Step, count, index_of};
 use crate::event::{Event, Kind, Numbers, Px, Reason, Space, ThreadId};
-use crate::market::price::{Price, TickSize};
+use crate::market::price::Price;
 use crate::market::symbol::ContractMonth;
 use crate::time::Timestamp;
 
@@ -98,11 +99,10 @@ impl Engine {
         let px = |price: Price| Px::new(price, book.tick).to_string();
         if let (Space::Index, Some(at)) = (level.rule.space, level.at) {
             numbers.insert("level_in_contract".into(), px(at).into());
-            let index = fact.price.and_then(|price| self.in_index(book, price));
+            let index = fact.price.and_then(|price| book.in_index(price, self.days_left(book)));
             if let Some(index) = index {
-                let cents = TickSize::from_nanos(10_000_000);
                 numbers
-                    .insert("price_in_index".into(), Px::new(cents.round(index), cents).to_string().into());
+                    .insert("price_in_index".into(), Px::new(CENTS.round(index), CENTS).to_string().into());
             }
         }
         if let Some(Source::Round { .. }) = level.rule.source {

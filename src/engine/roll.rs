@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::engine::book::{BookIndex, Derived};
 use crate::engine::derive::Deriver;
 use crate::engine::index::LevelIndex;
+use crate::engine::level::Level;
 use crate::engine::side::SideMarket;
 use crate::engine::{Engine, Rolls, Step, index_of};
-use crate::event::{Event, Kind, Numbers, Px, Reason, Severity, Side, Space, ThreadId};
+use crate::event::{Event, Kind, Numbers, Px, Reason, Severity, Side, ThreadId};
 use crate::market::instrument::RollPolicy;
 use crate::market::price::Price;
 use crate::market::symbol::ContractMonth;
@@ -95,12 +96,12 @@ impl Engine {
     }
 
     /// A trade date is over: with the policy `volume`, the month that traded more takes over.
-    pub(super) fn volume_roll(&mut self, id: BookIndex, _at: Timestamp, _now: Timestamp, _step: &mut Step) {
+    pub(super) fn volume_roll(&mut self, id: BookIndex) {
         let Some(book) = self.books.get_mut(id) else { return };
-        let policy = self.instruments.get(book.instrument.index()).map(|instrument| instrument.roll);
+        let Some(instrument) = self.instruments.get(book.instrument.index()) else { return };
         let ours = std::mem::take(&mut book.saved.volume);
         let Some(side) = &mut book.saved.side else { return };
-        if policy == Some(RollPolicy::Volume) && side.volume > ours {
+        if instrument.rolls_by_volume(ours, side.volume) {
             book.saved.roll_to = Some(side.month);
         }
         side.new_day();
@@ -120,11 +121,15 @@ impl Engine {
         let spread = spread.map(|(spread, _)| spread);
         let from = book.turn_to(to, spread);
         step.recall.insert(id);
-        let levels: Vec<LevelIndex> = self.own_levels(id);
+        // Those whose price their author named in prices of the contract.
+        let levels = self.levels_where(id, |level| level.rule.fixed().is_some());
         let notice = step.events.len();
         let moved = match spread {
             Some(spread) => self.shift(&levels, spread, at, now, step),
-            None => self.suspend_all(&levels, Reason::SpreadUnknown, at, now, step),
+            None => {
+                self.suspend_all(&levels, Reason::SpreadUnknown, at, now, step);
+                Vec::new()
+            }
         };
         let event = self.rolled(id, (from, to), spread, &moved, (at, now));
         if let Some(event) = event {
@@ -135,17 +140,10 @@ impl Engine {
         self.plan_expiry(id);
     }
 
-    /// The levels in prices of the contract that were named by their author.
-    fn own_levels(&self, id: BookIndex) -> Vec<LevelIndex> {
-        let of_book = |(at, book): (usize, &u32)| {
-            (index_of(*book) == id).then(|| LevelIndex::try_from(at).ok()).flatten()
-        };
-        let all = self.level_book.iter().enumerate().filter_map(of_book);
-        all.filter(|level| {
-            let level = self.levels.get(index_of(*level));
-            level.is_some_and(|l| l.rule.space == Space::Contract && l.rule.is_priced())
-        })
-        .collect()
+    /// The levels of a book for which something holds.
+    fn levels_where(&self, id: BookIndex, holds: impl Fn(&Level) -> bool) -> Vec<LevelIndex> {
+        let all = (0..).zip(self.levels.iter().zip(&self.level_book));
+        all.filter(|(_, (level, book))| index_of(**book) == id && holds(level)).map(|(id, _)| id).collect()
     }
 
     /// Moves levels by the spread; returns what was done, for people.
@@ -160,7 +158,7 @@ impl Engine {
         let mut moved = Vec::new();
         for id in levels {
             let Some(book) = self.book_of(*id).and_then(|book| self.books.get(book)) else { continue };
-            let Some(level) = self.levels.get_mut(index_of(*id)) else { continue };
+            let Some(level) = self.levels.get(index_of(*id)) else { continue };
             let Some(from) = level.at else { continue };
             let exact = from.plus(spread);
             // Never before the true level.
@@ -168,8 +166,6 @@ impl Engine {
                 Side::Resistance => book.tick.ceil(exact),
                 Side::Support => book.tick.floor(exact),
             };
-            level.state.life_mut().place = Some(to);
-            step.levels.insert(*id);
             if moved.len() < NAMED {
                 let px = |price| Px::new(price, book.tick).grouped();
                 moved.push(format!("{} {} -> {}", level.rule.name, px(from), px(to)));
@@ -190,13 +186,12 @@ impl Engine {
         at: Timestamp,
         now: Timestamp,
         step: &mut Step,
-    ) -> Vec<String> {
+    ) {
         for level in levels {
             self.with_level(*level, at, now, None, step, |level, scene, facts| {
                 level.suspend(reason, scene, facts);
             });
         }
-        Vec::new()
     }
 
     fn rolled(
@@ -277,11 +272,7 @@ impl Engine {
             book.saved.expired = true;
         }
         self.changed.insert(id);
-        let levels: Vec<LevelIndex> = (0..)
-            .zip(&self.level_book)
-            .filter(|(_, book)| index_of(**book) == id)
-            .map(|(level, _)| level)
-            .collect();
-        drop(self.suspend_all(&levels, Reason::ContractExpired, at, now, step));
+        let levels = self.levels_where(id, |_| true);
+        self.suspend_all(&levels, Reason::ContractExpired, at, now, step);
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::{Time, Weekday};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::derive::Source;
 use crate::event::{About, Severity, Side, Space};
+use crate::market::calendar::Phase;
 use crate::market::price::{Distance, Price};
 use crate::market::symbol::ContractMonth;
 use crate::market::tick::InstrumentId;
@@ -141,6 +143,15 @@ pub struct Terms {
 const WITHIN: Duration = Duration::from_secs(30 * 60);
 
 impl Terms {
+    /// A price as seen upwards, and back: a support is a resistance in the mirror.
+    #[must_use]
+    pub const fn mirror(&self, price: Price) -> Price {
+        match self.side {
+            Side::Resistance => price,
+            Side::Support => price.negated(),
+        }
+    }
+
     /// A resistance in contract prices with every default.
     #[must_use]
     pub const fn plain(instrument: InstrumentId) -> Self {
@@ -289,6 +300,28 @@ pub struct Between {
     pub zone: Option<String>,
 }
 
+impl Between {
+    /// The zone of its clock, where the venue's own is `venue`.
+    #[must_use]
+    pub fn clock(&self, venue: &TimeZone) -> TimeZone {
+        match &self.zone {
+            Some(name) => TimeZoneDatabase::bundled().get(name).unwrap_or(TimeZone::UTC),
+            None => venue.clone(),
+        }
+    }
+
+    /// Whether a moment lies within, by this clock.
+    #[must_use]
+    pub fn holds(&self, at: Timestamp, clock: &TimeZone) -> bool {
+        let now = clock.to_datetime(at.to_jiff()).time();
+        if self.from <= self.until {
+            self.from <= now && now < self.until
+        } else {
+            now >= self.from || now < self.until
+        }
+    }
+}
+
 /// Something that must be true when a break is established.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -305,6 +338,22 @@ pub enum When {
     Any(Vec<Self>),
     /// All of these.
     All(Vec<Self>),
+}
+
+impl When {
+    /// Calls `each` for every instrument that conditions name, with the time over which it is looked at.
+    pub fn instruments(conditions: &[Self], each: &mut impl FnMut(InstrumentId, Duration)) {
+        for condition in conditions {
+            match condition {
+                Self::Above(id, _) | Self::Below(id, _) => each(*id, Duration::ZERO),
+                Self::Stronger(strength) | Self::Weaker(strength) => {
+                    each(strength.of, strength.over);
+                    each(strength.than, strength.over);
+                }
+                Self::Any(conditions) | Self::All(conditions) => Self::instruments(conditions, each),
+            }
+        }
+    }
 }
 
 /// How one instrument did beside another one.
@@ -391,4 +440,16 @@ pub enum Sessions {
     Rth,
     /// Outside regular trading hours only.
     Eth,
+}
+
+impl Sessions {
+    /// Whether the rule may fire in this part of the day, of an open market.
+    #[must_use]
+    pub fn admits(self, phase: Phase) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Rth => phase == Phase::Rth,
+            Self::Eth => phase != Phase::Rth,
+        }
+    }
 }

@@ -18,7 +18,7 @@ use crate::market::symbol::ContractMonth;
 use crate::time::Timestamp;
 
 /// A level's state under its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SavedLevel {
     /// The rule's name.
     pub key: String,
@@ -29,7 +29,7 @@ pub struct SavedLevel {
 }
 
 /// A book's or feed's state under its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SavedBook {
     /// The instrument, or `feed:` and its name.
     pub key: String,
@@ -196,12 +196,17 @@ impl Engine {
         books: &[SavedBook],
         now: Timestamp,
     ) -> Result<Vec<String>, SavedError> {
-        for saved in books {
-            if let Some(book) = self.books.iter_mut().find(|book| book.key() == saved.key) {
-                book.restore(read::<book::Saved>(&saved.key, &saved.state)?, now);
+        let known: HashMap<&str, &str> = books.iter().map(|saved| (&*saved.key, &*saved.state)).collect();
+        for book in &mut self.books {
+            let key = book.key();
+            if let Some(state) = known.get(&*key) {
+                book.restore(read::<book::Saved>(&key, state)?, now);
             }
-            if let Some(link) = self.links.iter_mut().find(|link| link.key() == saved.key) {
-                link.saved = read::<SavedLink>(&saved.key, &saved.state)?;
+        }
+        for link in &mut self.links {
+            let key = link.key();
+            if let Some(state) = known.get(&*key) {
+                link.saved = read::<SavedLink>(&key, state)?;
             }
         }
         let names =
@@ -248,7 +253,7 @@ impl Engine {
         level.restore(state);
         let to = level.at;
         self.file(id, wake, deadline);
-        self.file_price(id, (from, to));
+        self.file_price(id, from, to);
         let mut step = Step::default();
         // Nobody has watched since the earlier process ended.
         self.with_level(id, then.unwrap_or(now), now, None, &mut step, |level, scene, _| {

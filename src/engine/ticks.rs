@@ -9,6 +9,7 @@ use crate::engine::{Engine, Step, count};
 use crate::event::Reason;
 use crate::market::price::Price;
 use crate::market::tick::{Quality, Tick, Update};
+use crate::time::Timestamp;
 
 impl Engine {
     pub(super) fn on_tick(&mut self, tick: &Tick, step: &mut Step) {
@@ -114,8 +115,8 @@ impl Engine {
         &mut self,
         id: BookIndex,
         (bid, ask): (Option<Price>, Option<Price>),
-        at: crate::time::Timestamp,
-        now: crate::time::Timestamp,
+        at: Timestamp,
+        now: Timestamp,
         step: &mut Step,
     ) {
         let Some(book) = self.books.get(id).filter(|book| !book.quoted.is_empty()) else { return };
@@ -192,14 +193,7 @@ impl Engine {
         }
     }
 
-    fn on_hidden(
-        &mut self,
-        id: BookIndex,
-        price: Price,
-        at: crate::time::Timestamp,
-        now: crate::time::Timestamp,
-        step: &mut Step,
-    ) {
+    fn on_hidden(&mut self, id: BookIndex, price: Price, at: Timestamp, now: Timestamp, step: &mut Step) {
         let Some(lane) = self.books.get(id).and_then(|book| book.lane(PriceFrom::Trade)) else { return };
         let mut concerned = Vec::new();
         lane.index.concerned(price, &mut concerned);

@@ -1,7 +1,7 @@
 //! What an instrument is: its facts, when its contracts expire, and which one is in front.
 //!
 //! Everything follows from the calendar and the roll policy. A roll by volume is not decided here, it needs the
-//! market's data: whoever has seen it says so to [`Instrument::front_by_volume`].
+//! market's data: whoever has seen it asks [`Instrument::rolls_by_volume`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -165,7 +165,7 @@ impl Instrument {
 
     /// The contract in force; `None` for an instrument without months, and when an explicit contract has
     /// expired. With [`RollPolicy::Volume`] the next month may have taken over already, see
-    /// [`Instrument::front_by_volume`].
+    /// [`Instrument::rolls_by_volume`].
     #[must_use]
     pub fn front(&self, at: Timestamp) -> Option<ContractMonth> {
         if !self.dated {
@@ -192,30 +192,11 @@ impl Instrument {
         Some((self.roll_at(front), following(front)?))
     }
 
-    /// The contract in force when the volume has made `rolled` the front month, as
-    /// [`Instrument::rolls_by_volume`] once said: the later one of it and of [`Instrument::front`]. With any
-    /// other policy it is the front.
+    /// Whether the next month takes over when it has traded `next` contracts in a session and the month in front
+    /// `volume`. Never with any other policy.
     #[must_use]
-    pub fn front_by_volume(&self, at: Timestamp, rolled: Option<ContractMonth>) -> Option<ContractMonth> {
-        let front = self.front(at)?;
-        let by_volume =
-            rolled.filter(|month| self.roll == RollPolicy::Volume && at < self.last_trade(*month));
-        Some(by_volume.map_or(front, |month| month.max(front)))
-    }
-
-    /// The month that takes over when it has traded `next` contracts since the session's open and the month
-    /// `front` has traded `volume`: the one after it, if its volume is the larger one. The first session in
-    /// which this is so is the roll; the answer is to be kept, since volumes begin anew with every session.
-    /// Always `None` with any other policy.
-    #[must_use]
-    pub fn rolls_by_volume(&self, front: ContractMonth, volume: u64, next: u64) -> Option<ContractMonth> {
-        (self.roll == RollPolicy::Volume && next > volume).then(|| following(front)).flatten()
-    }
-
-    /// The listed contract month after this one.
-    #[must_use]
-    pub fn month_after(&self, month: ContractMonth) -> Option<ContractMonth> {
-        following(month).filter(|_| self.dated)
+    pub fn rolls_by_volume(&self, volume: u64, next: u64) -> bool {
+        self.roll == RollPolicy::Volume && next > volume
     }
 
     fn last_trade_date(&self, friday: Date) -> Date {
@@ -329,20 +310,11 @@ mod tests {
     }
 
     #[test]
-    fn volume_rolls_early_and_never_back_and_not_later_than_monday() {
+    fn volume_must_exceed_and_monday_is_the_latest() {
         let rty = rty(RollPolicy::Volume);
-        let (z6, h7) = (month("Z26"), month("H27"));
-        assert_eq!(rty.rolls_by_volume(z6, 100_000, 100_000), None, "it must exceed");
-        assert_eq!(rty.rolls_by_volume(z6, 100_000, 100_001), Some(h7));
-        let (thursday, monday) = (ct("2026-12-10 10:00"), ct("2026-12-13 17:00"));
-        assert_eq!(rty.front_by_volume(thursday, None), Some(z6));
-        assert_eq!(rty.front_by_volume(thursday, Some(h7)), Some(h7));
-        assert_eq!(rty.front_by_volume(monday, None), Some(h7), "at the latest");
-        assert_eq!(rty.front_by_volume(monday, Some(z6)), Some(h7), "an old roll does not go back");
-        assert_eq!(rty.roll_at(z6), monday);
-        let by_date = super::tests::rty(RollPolicy::CmeMonday);
-        assert_eq!(by_date.rolls_by_volume(z6, 1, 2), None);
-        assert_eq!(by_date.front_by_volume(thursday, Some(h7)), Some(z6));
+        assert!(!rty.rolls_by_volume(100_000, 100_000) && rty.rolls_by_volume(100_000, 100_001));
+        assert_eq!(rty.roll_at(month("Z26")), ct("2026-12-13 17:00"));
+        assert!(!super::tests::rty(RollPolicy::CmeMonday).rolls_by_volume(1, 2));
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! How far price can go now: daily price limits, and the breaker against a run within an hour.
+//! How far price can go now: daily price limits.
 //!
 //! The rules are data; prices and times are given by whoever watches the market. It decides nothing about levels:
 //! it only says which of them cannot be reached at the moment.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::market::calendar::Calendar;
@@ -106,93 +105,6 @@ fn part(of: Price, hundredths: u16) -> Price {
     Price::from_nanos(i64::try_from(part).unwrap_or(i64::MAX))
 }
 
-/// A run of more than this within an hour, in hundredths of a percent of the reference, pauses the market
-pub const BREAKER: u16 = 350;
-/// for so long.
-pub const BREAKER_PAUSE: Duration = Duration::from_secs(2 * 60);
-/// The window is kept in whole minutes, the current one and so many before it.
-const WINDOW_MINUTES: i64 = 60;
-const MINUTE_SECS: i64 = 60;
-
-/// The market is paused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pause {
-    /// From this moment on,
-    pub from: Timestamp,
-    /// and before this one.
-    pub until: Timestamp,
-    /// The end of the band that price left.
-    pub limit: Price,
-}
-
-/// Watches the run of the last hour. It keeps one high and one low for each minute, so its window is an hour, and
-/// up to a minute longer.
-#[derive(Clone, Debug)]
-pub struct DynamicBreaker {
-    width: Price,
-    minutes: VecDeque<Minute>,
-}
-
-/// The extremes of one minute.
-#[derive(Clone, Copy, Debug)]
-struct Minute {
-    start: i64,
-    low: Price,
-    high: Price,
-}
-
-impl DynamicBreaker {
-    /// Before the first price; the reference is the fixing of the day before.
-    #[must_use]
-    pub fn new(reference: Price) -> Self {
-        Self { width: part(reference, BREAKER), minutes: VecDeque::new() }
-    }
-
-    /// Between which prices the market trades on; `None` without a price in the last hour.
-    #[must_use]
-    pub fn band(&self, at: Timestamp) -> Option<(Price, Price)> {
-        let oldest = minute_of(at).saturating_sub(WINDOW_MINUTES);
-        let seen = || self.minutes.iter().filter(move |minute| minute.start >= oldest);
-        let high = seen().map(|minute| minute.high).max()?;
-        let low = seen().map(|minute| minute.low).min()?;
-        Some((high.minus(self.width), low.plus(self.width)))
-    }
-
-    /// Takes a price in. When it lies outside of the band the market is paused, and the window begins anew with
-    /// it.
-    pub fn on_price(&mut self, at: Timestamp, price: Price) -> Option<Pause> {
-        let left = self.band(at).and_then(|(lower, upper)| match price {
-            price if price < lower => Some(lower),
-            price if price > upper => Some(upper),
-            _ => None,
-        });
-        if left.is_some() {
-            self.minutes.clear();
-        }
-        self.note(minute_of(at), price);
-        left.map(|limit| Pause { from: at, until: at.saturating_add(BREAKER_PAUSE), limit })
-    }
-
-    fn note(&mut self, start: i64, price: Price) {
-        match self.minutes.back_mut() {
-            // A price a little out of order counts for the newest minute.
-            Some(newest) if newest.start >= start => {
-                (newest.low, newest.high) = (newest.low.min(price), newest.high.max(price));
-            }
-            Some(_) | None => self.minutes.push_back(Minute { start, low: price, high: price }),
-        }
-        let oldest = start.saturating_sub(WINDOW_MINUTES);
-        while self.minutes.front().is_some_and(|minute| minute.start < oldest) {
-            self.minutes.pop_front();
-        }
-    }
-}
-
-/// The minute of a moment, counted from 1970.
-fn minute_of(at: Timestamp) -> i64 {
-    at.as_secs().div_euclid(MINUTE_SECS)
-}
-
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests {
@@ -249,45 +161,7 @@ mod tests {
         assert_eq!(PriceLimits { upper: None, ..limits }.reach(p("9999")), Reach::WithinLimits);
     }
 
-    fn at(secs: i64) -> Timestamp {
-        Timestamp::from_nanos(secs * 1_000_000_000)
-    }
-
-    #[test]
-    fn a_run_of_more_than_three_and_a_half_percent_within_an_hour_pauses_the_market() {
-        // 3.5 % of 2000 is 70 points.
-        let mut breaker = DynamicBreaker::new(p("2000"));
-        assert_eq!(breaker.band(at(0)), None);
-        assert_eq!(breaker.on_price(at(0), p("2000")), None);
-        assert_eq!(breaker.on_price(at(1800), p("1960")), None);
-        assert_eq!(breaker.band(at(1800)), Some((p("1930"), p("2030"))));
-        assert_eq!(breaker.on_price(at(3000), p("1930")), None, "the band's end can trade");
-        let pause = breaker.on_price(at(3599), p("1929.9")).unwrap();
-        assert_eq!(pause, Pause { from: at(3599), until: at(3719), limit: p("1930") });
-        assert_eq!(breaker.on_price(at(3719), p("1900")), None, "the window begins anew");
-    }
-
-    #[test]
-    fn what_is_older_than_an_hour_is_forgotten() {
-        let mut breaker = DynamicBreaker::new(p("2000"));
-        assert_eq!(breaker.on_price(at(0), p("2000")), None);
-        assert_eq!(breaker.on_price(at(3000), p("1950")), None);
-        assert_eq!(breaker.on_price(at(3661), p("1925")), None, "75 points, but in more than an hour");
-        assert_eq!(breaker.on_price(at(3650), p("1995")), None, "70 points");
-    }
-
     proptest! {
-        #[test]
-        fn the_breaker_remembers_an_hour_and_no_more(steps in prop::collection::vec((0i64..400, 1990i64..2010), 1..300)) {
-            let mut breaker = DynamicBreaker::new(p("2000"));
-            let mut now = 0;
-            for (step, price) in steps {
-                now += step;
-                prop_assert_eq!(breaker.on_price(at(now), Price::from_points(price)), None);
-                prop_assert!(breaker.minutes.len() <= 61);
-            }
-        }
-
         #[test]
         fn limits_lie_on_the_grid_and_on_their_side(nanos in 0i64..9_000_000_000_000) {
             let calendar = Calendar::cme_equity();

@@ -14,3 +14,4 @@ pub mod price;
 mod session;
 pub mod symbol;
 pub mod tick;
+pub mod trade_date;

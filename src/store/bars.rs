@@ -1,10 +1,7 @@
-//! Bars and trade dates: recorded with what they established, or imported, and read back oldest first.
+//! Bars and trade dates: recorded with what they established, or imported.
 //!
 //! Own ticks count more than an import, and an import more than a day that was not watched whole. What a bar
 //! means is not decided here.
-
-use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::SqliteConnection;
@@ -14,7 +11,6 @@ use crate::market::bar::Bar;
 use crate::market::price::Price;
 use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::store::history::History;
 use crate::time::Timestamp;
 
 /// So many rows become one statement.
@@ -22,7 +18,7 @@ pub const ROWS_AT_ONCE: usize = 10_000;
 /// Own ticks.
 const TICKS: u8 = 2;
 /// From a file.
-const IMPORT: u8 = 1;
+pub(super) const IMPORT: u8 = 1;
 /// Own ticks of a day that was not watched whole.
 const PARTIAL: u8 = 0;
 
@@ -79,6 +75,55 @@ pub struct Imported {
     pub replaced: u64,
     /// Rows that were there, or that own ticks know better.
     pub kept: u64,
+}
+
+impl Imported {
+    /// Adds what another part of the same import did.
+    pub const fn add(&mut self, more: Self) {
+        self.new = self.new.saturating_add(more.new);
+        self.replaced = self.replaced.saturating_add(more.replaced);
+        self.kept = self.kept.saturating_add(more.kept);
+    }
+}
+
+/// Rows of one kind.
+#[derive(Clone, Copy, Debug)]
+pub enum Rows<'a> {
+    /// Bars.
+    Bars(&'a [StoredBar]),
+    /// Trade dates.
+    Days(&'a [StoredDay]),
+}
+
+impl Rows<'_> {
+    fn len(self) -> u64 {
+        let rows = match self {
+            Self::Bars(bars) => bars.len(),
+            Self::Days(days) => days.len(),
+        };
+        u64::try_from(rows).unwrap_or(u64::MAX)
+    }
+
+    /// How many there are in the ledger.
+    async fn count(self, connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+        let count = match self {
+            Self::Bars(_) => {
+                sqlx::query_scalar!(r#"select count(*) as "n!: i64" from bars"#).fetch_one(connection).await
+            }
+            Self::Days(_) => {
+                sqlx::query_scalar!(r#"select count(*) as "n!: i64" from days"#).fetch_one(connection).await
+            }
+        };
+        Ok(count?)
+    }
+
+    /// Writes them; returns how many changed the ledger.
+    pub(super) async fn save(self, connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+        match self {
+            Self::Bars(bars) => save_bars(connection, bars).await,
+            Self::Days(days) => save_days(connection, days).await,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -168,10 +213,7 @@ impl<'a> DayRow<'a> {
     }
 }
 
-pub(super) async fn save_bars(
-    connection: &mut SqliteConnection,
-    bars: &[StoredBar],
-) -> Result<u64, StoreError> {
+async fn save_bars(connection: &mut SqliteConnection, bars: &[StoredBar]) -> Result<u64, StoreError> {
     let mut changed = 0u64;
     for chunk in bars.chunks(ROWS_AT_ONCE) {
         let rows: Vec<_> = chunk.iter().map(BarRow::new).collect();
@@ -198,10 +240,7 @@ pub(super) async fn save_bars(
     Ok(changed)
 }
 
-pub(super) async fn save_days(
-    connection: &mut SqliteConnection,
-    days: &[StoredDay],
-) -> Result<u64, StoreError> {
+async fn save_days(connection: &mut SqliteConnection, days: &[StoredDay]) -> Result<u64, StoreError> {
     let mut changed = 0u64;
     for chunk in days.chunks(ROWS_AT_ONCE) {
         let rows: Vec<_> = chunk.iter().map(DayRow::new).collect();
@@ -231,39 +270,20 @@ pub(super) async fn save_days(
 }
 
 impl Store {
-    /// Takes bars in, in one transaction. What is there already stays unless it differs, and own ticks stay in any
+    /// Takes rows in, in one transaction. What is there already stays unless it differs, and own ticks stay in any
     /// case.
     ///
     /// # Errors
     /// When the database fails; nothing is taken in then.
-    pub async fn import_bars(&self, bars: &[StoredBar]) -> Result<Imported, StoreError> {
+    pub async fn import(&self, rows: Rows<'_>) -> Result<Imported, StoreError> {
         let mut transaction = self.begin().await?;
-        let before = sqlx::query_scalar!(r#"select count(*) as "n!: i64" from bars"#)
-            .fetch_one(&mut *transaction)
-            .await?;
-        let changed = save_bars(&mut transaction, bars).await?;
-        let after = sqlx::query_scalar!(r#"select count(*) as "n!: i64" from bars"#)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let before = rows.count(&mut transaction).await?;
+        let changed = rows.save(&mut transaction).await?;
+        let new =
+            u64::try_from(rows.count(&mut transaction).await?.saturating_sub(before)).unwrap_or_default();
         transaction.commit().await?;
-        Ok(imported(before, after, changed, bars.len()))
-    }
-
-    /// Takes trade dates in, as [`Store::import_bars`] does with bars.
-    ///
-    /// # Errors
-    /// When the database fails; nothing is taken in then.
-    pub async fn import_days(&self, days: &[StoredDay]) -> Result<Imported, StoreError> {
-        let mut transaction = self.begin().await?;
-        let before = sqlx::query_scalar!(r#"select count(*) as "n!: i64" from days"#)
-            .fetch_one(&mut *transaction)
-            .await?;
-        let changed = save_days(&mut transaction, days).await?;
-        let after = sqlx::query_scalar!(r#"select count(*) as "n!: i64" from days"#)
-            .fetch_one(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(imported(before, after, changed, days.len()))
+        let replaced = changed.saturating_sub(new);
+        Ok(Imported { new, replaced, kept: rows.len().saturating_sub(changed) })
     }
 
     /// Deletes at most ten thousand bars that began before `before`. Returns how many they were; to be called again
@@ -287,112 +307,10 @@ impl Store {
     }
 }
 
-fn imported(before: i64, after: i64, changed: u64, rows: usize) -> Imported {
-    let new = u64::try_from(after.saturating_sub(before)).unwrap_or_default();
-    let rows = u64::try_from(rows).unwrap_or(u64::MAX);
-    Imported { new, replaced: changed.saturating_sub(new), kept: rows.saturating_sub(changed) }
-}
-
-impl History {
-    /// The trade dates of a series, oldest first; the newest so many of them. An empty contract means the front
-    /// months one after the other, each day from whoever knows it best.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn days(&self, instrument: &str, contract: &str, newest: u32) -> Result<Vec<Day>, StoreError> {
-        // Each date can have a row of its own and one of the chain.
-        let limit = i64::from(newest).saturating_mul(3);
-        let rows = sqlx::query!(
-            r#"select date, open, high, low, close, volume, rth_open, rth_high, rth_low, rth_close, settlement,
-                   unwatched, rank
-               from days where instrument = ?1 and (contract = ?2 or (?2 = '' and front = 1))
-               order by date desc limit ?3"#,
-            instrument,
-            contract,
-            limit
-        )
-        .fetch_all(self.readers())
-        .await?;
-        let mut best: BTreeMap<i64, (i64, Day)> = BTreeMap::new();
-        for row in rows {
-            let rth = match (row.rth_open, row.rth_high, row.rth_low, row.rth_close) {
-                (Some(open), Some(high), Some(low), Some(close)) => Some(Rth {
-                    open: Price::from_nanos(open),
-                    high: Price::from_nanos(high),
-                    low: Price::from_nanos(low),
-                    close: Price::from_nanos(close),
-                }),
-                (_, _, _, _) => None,
-            };
-            let day = Day {
-                date: i32::try_from(row.date).unwrap_or_default(),
-                open: Price::from_nanos(row.open),
-                high: Price::from_nanos(row.high),
-                low: Price::from_nanos(row.low),
-                close: Price::from_nanos(row.close),
-                volume: u64::try_from(row.volume).unwrap_or_default(),
-                rth,
-                settlement: row.settlement.map(Price::from_nanos),
-                unwatched: Duration::from_nanos(u64::try_from(row.unwatched).unwrap_or_default()),
-            };
-            if best.get(&row.date).is_none_or(|(rank, _)| row.rank > *rank) {
-                best.insert(row.date, (row.rank, day));
-            }
-        }
-        let skip = best.len().saturating_sub(usize::try_from(newest).unwrap_or(usize::MAX));
-        Ok(best.into_values().skip(skip).map(|(_, day)| day).collect())
-    }
-
-    /// The bars of a series from a moment on, oldest first, each time from whoever knows it best: own ticks before
-    /// imports, and short bars before long ones. An empty contract means the front months one after the other.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn bars(
-        &self,
-        instrument: &str,
-        contract: &str,
-        since: Timestamp,
-    ) -> Result<Vec<StoredBar>, StoreError> {
-        let since = since.as_nanos();
-        let rows = sqlx::query!(
-            r#"select contract, length, start, front, open, high, low, close, volume, value, square, rank
-               from bars where instrument = ?1 and (contract = ?2 or (?2 = '' and front = 1)) and start >= ?3
-               order by start, length, rank desc"#,
-            instrument,
-            contract,
-            since
-        )
-        .fetch_all(self.readers())
-        .await?;
-        let mut bars: Vec<StoredBar> = Vec::with_capacity(rows.len());
-        for row in rows {
-            let bar = Bar {
-                start: Timestamp::from_nanos(row.start),
-                length: Duration::from_secs(u64::try_from(row.length).unwrap_or(1)),
-                open: Price::from_nanos(row.open),
-                high: Price::from_nanos(row.high),
-                low: Price::from_nanos(row.low),
-                close: Price::from_nanos(row.close),
-                volume: u64::try_from(row.volume).unwrap_or_default(),
-            };
-            // A longer bar over a time that is told already would count it twice.
-            if bars.last().is_some_and(|last| last.bar.end() > bar.start) {
-                continue;
-            }
-            let sums = row.value.zip(row.square);
-            let sums = sums.and_then(|(value, square)| Some((value.parse().ok()?, square.parse().ok()?)));
-            let series =
-                Series { instrument: instrument.to_owned(), contract: row.contract, front: row.front != 0 };
-            let origin = if row.rank == i64::from(IMPORT) { Origin::Import } else { Origin::Ticks };
-            bars.push(StoredBar { series, bar, sums, origin });
-        }
-        Ok(bars)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::store::fixture::Place;
 
@@ -439,12 +357,12 @@ mod tests {
         let place = Place::new();
         let store = place.open().await;
         let bars: Vec<_> = (0..25_000).map(|minute| bar(minute, 2_000, "", Origin::Import)).collect();
-        let done = store.import_bars(&bars).await.unwrap();
+        let done = store.import(Rows::Bars(&bars)).await.unwrap();
         assert_eq!(done, Imported { new: 25_000, ..Imported::default() });
-        let again = store.import_bars(&bars).await.unwrap();
+        let again = store.import(Rows::Bars(&bars)).await.unwrap();
         assert_eq!(again, Imported { kept: 25_000, ..Imported::default() });
         let changed = bar(3, 2_001, "", Origin::Import);
-        let done = store.import_bars(std::slice::from_ref(&changed)).await.unwrap();
+        let done = store.import(Rows::Bars(std::slice::from_ref(&changed))).await.unwrap();
         assert_eq!(done, Imported { replaced: 1, ..Imported::default() });
         let read = store.history().bars("RTY", "", Timestamp::from_nanos(0)).await.unwrap();
         assert_eq!((read.len(), &read[3], &read[4]), (25_000, &changed, &bars[4]));
@@ -455,8 +373,8 @@ mod tests {
         let place = Place::new();
         let store = place.open().await;
         let own = bar(1, 2_000, "RTYZ6", Origin::Ticks);
-        store.import_bars(std::slice::from_ref(&own)).await.unwrap();
-        let done = store.import_bars(&[bar(1, 1_999, "RTYZ6", Origin::Import)]).await.unwrap();
+        store.import(Rows::Bars(std::slice::from_ref(&own))).await.unwrap();
+        let done = store.import(Rows::Bars(&[bar(1, 1_999, "RTYZ6", Origin::Import)])).await.unwrap();
         assert_eq!(done.kept, 1);
         assert_eq!(store.history().bars("RTY", "RTYZ6", Timestamp::MIN).await.unwrap(), [own]);
     }
@@ -472,7 +390,7 @@ mod tests {
             day(20_261_121, 4, "RTYZ6", Origin::Ticks, 10),
             day(20_261_122, 5, "RTYZ6", Origin::Ticks, 9_999),
         ];
-        assert_eq!(store.import_days(&days).await.unwrap().new, 5);
+        assert_eq!(store.import(Rows::Days(&days)).await.unwrap().new, 5);
         let closes = |days: Vec<Day>| days.iter().map(|day| day.close).collect::<Vec<_>>();
         let history = store.history();
         assert_eq!(closes(history.days("RTY", "", 9).await.unwrap()), [p(1), p(4), p(5)]);
@@ -491,7 +409,7 @@ mod tests {
         let short = bar(5, 2_001, "RTYZ6", Origin::Ticks);
         let mut over = bar(5, 2_002, "", Origin::Import);
         over.bar.length = Duration::from_secs(300);
-        store.import_bars(&[long.clone(), short.clone(), over]).await.unwrap();
+        store.import(Rows::Bars(&[long.clone(), short.clone(), over])).await.unwrap();
         assert_eq!(store.history().bars("RTY", "", Timestamp::MIN).await.unwrap(), [long, short]);
     }
 
@@ -499,8 +417,11 @@ mod tests {
     async fn old_bars_go_and_trade_dates_stay() {
         let place = Place::new();
         let store = place.open().await;
-        store.import_bars(&[bar(1, 1, "", Origin::Import), bar(9, 1, "", Origin::Import)]).await.unwrap();
-        store.import_days(&[day(19_700_101, 1, "", Origin::Import, 0)]).await.unwrap();
+        store
+            .import(Rows::Bars(&[bar(1, 1, "", Origin::Import), bar(9, 1, "", Origin::Import)]))
+            .await
+            .unwrap();
+        store.import(Rows::Days(&[day(19_700_101, 1, "", Origin::Import, 0)])).await.unwrap();
         assert_eq!(store.prune_bars(Timestamp::from_nanos(5 * 60_000_000_000)).await.unwrap(), 1);
         assert_eq!(store.history().bars("RTY", "", Timestamp::MIN).await.unwrap().len(), 1);
         assert_eq!(store.history().days("RTY", "", 9).await.unwrap().len(), 1);

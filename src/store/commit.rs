@@ -3,12 +3,13 @@
 //! One statement per table and a thousand rows: each statement crosses to SQLite's thread and back, which
 //! costs more than the insertion of a row. Nothing here decides what is saved.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::SqliteConnection;
 
+use crate::engine::saved::{SavedBook, SavedLevel};
 use crate::event::{Event, EventId, ThreadId};
 use crate::store::Store;
-use crate::store::bars::{StoredBar, StoredDay, save_bars, save_days};
+use crate::store::bars::{Rows, StoredBar, StoredDay};
 use crate::store::delivery::DeliveryId;
 use crate::store::error::StoreError;
 use crate::store::history::History;
@@ -51,26 +52,6 @@ pub struct NewDelivery {
     pub due_at: Timestamp,
 }
 
-/// Where a level stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedLevel {
-    /// Which level.
-    pub key: String,
-    /// Of the rule for which the state holds: another rule starts afresh.
-    pub fingerprint: String,
-    /// The engine's own JSON.
-    pub state: String,
-}
-
-/// What is known of an instrument's market.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedBook {
-    /// The instrument's root.
-    pub instrument: String,
-    /// The engine's own JSON.
-    pub state: String,
-}
-
 impl Store {
     /// Records a commit as a whole and returns the deliveries that are new, in the order given. What is already
     /// recorded, by event id and by event, channel and target, stays as it is; levels and books are replaced. On
@@ -99,8 +80,8 @@ impl Store {
         for books in books.chunks(ROWS_AT_ONCE) {
             save_books(&mut transaction, books).await?;
         }
-        save_bars(&mut transaction, bars).await?;
-        save_days(&mut transaction, days).await?;
+        Rows::Bars(bars).save(&mut transaction).await?;
+        Rows::Days(days).save(&mut transaction).await?;
         transaction.commit().await?;
         Ok(new)
     }
@@ -138,9 +119,10 @@ impl History {
         let levels = sqlx::query_as!(SavedLevel, "select key, fingerprint, state from levels order by key")
             .fetch_all(&mut *transaction)
             .await?;
-        let books = sqlx::query_as!(SavedBook, "select instrument, state from books order by instrument")
-            .fetch_all(&mut *transaction)
-            .await?;
+        let books =
+            sqlx::query_as!(SavedBook, "select instrument as key, state from books order by instrument")
+                .fetch_all(&mut *transaction)
+                .await?;
         transaction.commit().await?;
         Ok((levels, books))
     }
@@ -239,7 +221,7 @@ async fn save_books(connection: &mut SqliteConnection, books: &[SavedBook]) -> R
     let rows = json(books)?;
     sqlx::query!(
         "insert into books (instrument, state)
-         select value ->> 'instrument', value ->> 'state' from json_each(?1) where true order by key
+         select value ->> 'key', value ->> 'state' from json_each(?1) where true order by key
          on conflict (instrument) do update set state = excluded.state",
         rows
     )
@@ -274,7 +256,7 @@ mod tests {
         let store = place.open().await;
         let events: Vec<_> = (1..=3).map(|n| event("2500", n, Kind::LevelBroken)).collect();
         let levels = [level("RTY/2500", r#"{"armed":false}"#), level("RTY/2450", "{}")];
-        let books = [SavedBook { instrument: "RTY".into(), state: r#"{"last":"2500.4"}"#.into() }];
+        let books = [SavedBook { key: "RTY".into(), state: r#"{"last":"2500.4"}"#.into() }];
         let deliveries = [delivery(&events[2], "slack", ""), delivery(&events[0], "mail", "a@example.com")];
         let commit = Commit {
             events: &events,
@@ -361,7 +343,7 @@ mod tests {
         (first.occurred_at, first.detected_at) = (Timestamp::MIN, Timestamp::MAX);
         let mut told = delivery(&first, odd, odd);
         told.due_at = Timestamp::MIN;
-        let (levels, books) = ([level(odd, odd)], [SavedBook { instrument: odd.into(), state: odd.into() }]);
+        let (levels, books) = ([level(odd, odd)], [SavedBook { key: odd.into(), state: odd.into() }]);
         let commit = Commit {
             events: std::slice::from_ref(&first),
             deliveries: &[told],

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::store::Store;
-use crate::store::bars::{Imported, StoredBar, StoredDay};
+use crate::store::bars::{Imported, Rows};
 use crate::store::delivery::{DeliveryId, State};
 use crate::store::error::StoreError;
 use crate::store::rules::NewRule;
@@ -34,20 +34,12 @@ impl Desk {
         self.0.resend(id, now).await
     }
 
-    /// Takes bars in.
+    /// Takes bars or trade dates in.
     ///
     /// # Errors
-    /// As [`Store::import_bars`].
-    pub async fn import_bars(&self, bars: &[StoredBar]) -> Result<Imported, StoreError> {
-        self.0.import_bars(bars).await
-    }
-
-    /// Takes trade dates in.
-    ///
-    /// # Errors
-    /// As [`Store::import_days`].
-    pub async fn import_days(&self, days: &[StoredDay]) -> Result<Imported, StoreError> {
-        self.0.import_days(days).await
+    /// As [`Store::import`].
+    pub async fn import(&self, rows: Rows<'_>) -> Result<Imported, StoreError> {
+        self.0.import(rows).await
     }
 
     /// Adds levels, all or none. Returns names that are there already, at most ten: then none was added.

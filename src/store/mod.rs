@@ -23,6 +23,7 @@ pub mod thread;
 
 mod lock;
 mod open;
+mod past;
 mod prune;
 pub mod rules;
 mod schema;

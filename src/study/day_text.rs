@@ -14,6 +14,7 @@ use crate::engine::derive::Day;
 use crate::market::bar::Bar;
 use crate::market::bar_text::{Problem, line_of};
 use crate::market::price::{Price, TickSize};
+use crate::market::trade_date::number_of;
 use crate::time::Timestamp;
 
 /// The columns, as their names are compared: without regard to case.
@@ -129,8 +130,7 @@ fn trade_date(text: &str) -> Result<i32, String> {
     if matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday) {
         return Err(format!("{date} is a {:?}: no trade date", date.weekday()));
     }
-    let (year, month, day) = (i32::from(date.year()), i32::from(date.month()), i32::from(date.day()));
-    Ok(year.saturating_mul(10_000).saturating_add(month.saturating_mul(100)).saturating_add(day))
+    Ok(number_of(date))
 }
 
 fn price(what: &str, text: &str) -> Result<Price, String> {

@@ -6,6 +6,7 @@ use crate::engine::derive::{Day, Rth};
 use crate::market::bar::Bar;
 use crate::market::calendar::{Calendar, SessionBounds};
 use crate::market::price::TickSize;
+use crate::market::trade_date::{date_of, number_of};
 use crate::study::replay::HOLE;
 use crate::time::Timestamp;
 
@@ -25,8 +26,7 @@ pub fn of(bars: &[Bar], calendar: &Calendar) -> Vec<Day> {
             seen = Some(session.opens);
         }
         bounds = Some(session);
-        let date = session.trade_date;
-        let date = yyyymmdd(i32::from(date.year()), i32::from(date.month()), i32::from(date.day()));
+        let date = number_of(session.trade_date);
         let from = seen.unwrap_or(session.opens);
         match days.last_mut().filter(|day| day.date == date) {
             Some(day) => {
@@ -54,21 +54,12 @@ pub fn of(bars: &[Bar], calendar: &Calendar) -> Vec<Day> {
 /// is the official one; `None` on a day that has none.
 #[must_use]
 pub fn bar(day: &Day, calendar: &Calendar, tick: TickSize) -> Option<Bar> {
-    let date = jiff::civil::Date::new(
-        i16::try_from(day.date / 10_000).ok()?,
-        i8::try_from(day.date / 100 % 100).ok()?,
-        i8::try_from(day.date % 100).ok()?,
-    );
-    let morning = calendar.instant(date.ok()?.at(8, 30, 0, 0));
+    let morning = calendar.instant(date_of(day.date)?.at(8, 30, 0, 0));
     let bounds = calendar.session_bounds(morning)?;
     let (start, end) = (bounds.opens, bounds.rth?.1);
     let length = Duration::from_nanos(u64::try_from(end.since(start).as_nanos()).ok()?);
     let Day { open, high, low, volume, .. } = *day;
     Some(Bar { start, length, open, high, low, close: tick.round(day.close).min(high).max(low), volume })
-}
-
-const fn yyyymmdd(year: i32, month: i32, day: i32) -> i32 {
-    year.saturating_mul(10_000).saturating_add(month.saturating_mul(100)).saturating_add(day)
 }
 
 const fn first(date: i32, bar: &Bar) -> Day {

@@ -1,18 +1,15 @@
 //! The history of records, found by importing and replaying the daily files and not by configuration.
 
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::support::shared;
+use crate::support::{Home, shared};
 
 const RUT: &str = "RUT_daily_yahoo_19870910_20260223.csv";
 const RTY: &str = "RTY=F_daily_yahoo_20170710_20260223.csv";
 
 const CONFIG: &str = r#"
-[storage]
-path = "history.db"
 [instrument.RUT]
 tick = "0.01"
 [[level]]
@@ -33,37 +30,16 @@ instrument = "RTY"
 source = { kind = "record_high" }
 "#;
 
-struct Desk {
-    dir: TempDir,
-}
-
-impl Desk {
-    fn new() -> Self {
-        let dir = TempDir::new().unwrap();
-        std::fs::write(dir.path().join("b.toml"), CONFIG).unwrap();
-        Self { dir }
-    }
-
-    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_breakwatch"));
-        let out = command.args(args).arg("--config").arg(self.dir.path().join("b.toml")).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (out.status.code(), text(out.stdout), text(out.stderr))
-    }
-
-    /// Every record of a level: trade date, old and new.
-    fn records(&self, file: &str, instrument: &str, level: &str) -> Vec<(String, String, String)> {
-        let args = ["replay", file, "--instrument", instrument, "--daily", "--json"];
-        let (code, out, err) = self.run(&args);
-        assert_eq!(code, Some(0), "{err}");
-        let events = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let records = events.filter(|event| event["kind"] == "record.set" && event["level"] == level);
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let record = |event: Value| {
-            (text(&event["numbers"]["trade_date"]), text(&event["level_price"]), text(&event["price"]))
-        };
-        records.map(record).collect()
-    }
+/// Every record of a level: trade date, old and new.
+fn records(file: &Path, instrument: &str, level: &str) -> Vec<(String, String, String)> {
+    let args = ["replay", file.to_str().unwrap(), "--instrument", instrument, "--daily", "--json"];
+    let events = Home::new(CONFIG).run(&args).expect(0).json();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let record = |event: Value| {
+        (text(&event["numbers"]["trade_date"]), text(&event["level_price"]), text(&event["price"]))
+    };
+    let records = events.into_iter().filter(|event| event["kind"] == "record.set" && event["level"] == level);
+    records.map(record).collect()
 }
 
 fn between(records: &[(String, String, String)], from: &str, until: &str) -> Vec<String> {
@@ -74,13 +50,12 @@ fn between(records: &[(String, String, String)], from: &str, until: &str) -> Vec
 #[test]
 fn the_record_close_of_2021_stood_until_2025_and_the_record_high_fell_before_it() {
     let Some(file) = shared("the_record_close_of_2021_stood_until_2025", RUT) else { return };
-    let desk = Desk::new();
-    let closes = desk.records(file.to_str().unwrap(), "RUT", "RUT close");
+    let closes = records(&file, "RUT", "RUT close");
     assert_eq!(
         between(&closes, "2021-11-08", "2025-09-18"),
         ["2021-11-08 2437.08 -> 2442.74", "2025-09-18 2442.74 -> 2467.70"]
     );
-    let highs = desk.records(file.to_str().unwrap(), "RUT", "RUT high");
+    let highs = records(&file, "RUT", "RUT high");
     assert_eq!(
         between(&highs, "2021-11-08", "2025-09-17"),
         ["2021-11-08 2449.14 -> 2458.86", "2024-11-25 2458.86 -> 2466.49"]
@@ -90,8 +65,7 @@ fn the_record_close_of_2021_stood_until_2025_and_the_record_high_fell_before_it(
 #[test]
 fn the_records_of_the_futures_fall_on_their_dates() {
     let Some(file) = shared("the_records_of_the_futures_fall_on_their_dates", RTY) else { return };
-    let desk = Desk::new();
-    let closes = desk.records(file.to_str().unwrap(), "RTY", "RTY close");
+    let closes = records(&file, "RTY", "RTY close");
     assert_eq!(
         between(&closes, "2024-11-01", "2025-10-06"),
         [
@@ -103,7 +77,7 @@ fn the_records_of_the_futures_fall_on_their_dates() {
             "2025-10-06 2492.1 -> 2501.0",
         ]
     );
-    let highs = desk.records(file.to_str().unwrap(), "RTY", "RTY high");
+    let highs = records(&file, "RTY", "RTY high");
     assert_eq!(between(&highs, "2024-01-01", "2024-12-31"), ["2024-11-25 2460.8 -> 2477.1"]);
 }
 
@@ -112,43 +86,32 @@ fn an_import_tells_what_it_left_out_and_adds_nothing_twice() {
     let (Some(rut), Some(rty)) = (shared("an_import_tells", RUT), shared("an_import_tells", RTY)) else {
         return;
     };
-    let desk = Desk::new();
-    let import = |file: &std::path::Path, instrument: &str| {
-        desk.run(&["import", file.to_str().unwrap(), "--instrument", instrument, "--daily"])
+    let home = Home::new(CONFIG);
+    let import = |file: &Path, instrument: &str| {
+        home.run(&["import", file.to_str().unwrap(), "--instrument", instrument, "--daily"]).expect(0)
     };
-    let (code, out, err) = import(&rut, "RUT");
-    assert_eq!(
-        (code, out.as_str()),
-        (
-            Some(0),
-            "RUT: 9686 trade dates read, 17 left out\ntrade dates: 9669 new, 0 replaced, 0 already there\n"
-        )
-    );
-    assert_eq!(
-        err.lines().filter(|line| line.ends_with("volume 0: not a completed trading day")).count(),
-        17
-    );
-    let (_, out, err) = import(&rty, "RTY");
-    assert_eq!(
-        out,
-        "RTY: 2173 trade dates read, 15 left out\ntrade dates: 2158 new, 0 replaced, 0 already there\n"
-    );
-    assert!(err.contains(":2018: 2025-07-13 is a Sunday: no trade date"), "{err}");
-    assert!(err.contains(":2064: close 2422.9 is above high 2414.6"), "{err}");
-    let (_, again, _) = import(&rty, "RTY");
+    let ran = import(&rut, "RUT");
+    let (read, new) = ran.out.split_once('\n').unwrap();
+    assert_eq!(read, "RUT: 9686 trade dates read, 17 left out");
+    assert_eq!(new, "trade dates: 9669 new, 0 replaced, 0 already there\n");
+    let empty = ran.err.lines().filter(|line| line.ends_with("volume 0: not a completed trading day"));
+    assert_eq!(empty.count(), 17);
+    let ran = import(&rty, "RTY");
+    assert!(ran.out.starts_with("RTY: 2173 trade dates read, 15 left out\n"), "{}", ran.out);
+    assert!(ran.err.contains(":2018: 2025-07-13 is a Sunday: no trade date"), "{}", ran.err);
+    assert!(ran.err.contains(":2064: close 2422.9 is above high 2414.6"), "{}", ran.err);
+    let again = import(&rty, "RTY").out;
     assert!(again.ends_with("trade dates: 0 new, 0 replaced, 2158 already there\n"), "{again}");
     let strict = ["import", rty.to_str().unwrap(), "--instrument", "RTY", "--daily", "--strict"];
-    let (code, out, err) = desk.run(&strict);
-    assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(err.contains("nothing was taken in: 15 rows are not right"), "{err}");
+    let ran = home.run(&strict).expect(1);
+    assert_eq!(ran.out, "");
+    assert!(ran.err.contains("nothing was taken in: 15 rows are not right"), "{}", ran.err);
 }
 
 #[test]
 fn an_import_names_what_it_does_not_know() {
-    let desk = Desk::new();
-    let (code, _, err) = desk.run(&["import", "none.csv", "--instrument", "SPX", "--daily"]);
-    assert_eq!(code, Some(64));
-    assert!(err.contains("for an index write: [instrument.SPX] tick = \"0.01\""), "{err}");
-    let (code, _, err) = desk.run(&["import", "none.csv", "--instrument", "RTY", "--daily"]);
-    assert_eq!(code, Some(74), "{err}");
+    let home = Home::new(CONFIG);
+    let ran = home.run(&["import", "none.csv", "--instrument", "SPX", "--daily"]).expect(64);
+    assert!(ran.err.contains("for an index write: [instrument.SPX] tick = \"0.01\""), "{}", ran.err);
+    home.run(&["import", "none.csv", "--instrument", "RTY", "--daily"]).expect(74);
 }

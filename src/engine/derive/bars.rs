@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use crate::engine::derive::dates::{date_of, ends};
+use crate::engine::derive::dates::ends;
 use crate::engine::derive::{BarSize, Day, Minute, News};
 use crate::market::bar::Bar;
 use crate::market::calendar::Calendar;
+use crate::market::trade_date::date_of;
 use crate::time::Timestamp;
 
 /// No bar is shorter.

@@ -5,10 +5,11 @@
 
 use jiff::civil::Date;
 
-use crate::engine::derive::dates::{date_of, ends, key, number_of, trading_day_after};
+use crate::engine::derive::dates::{ends, key, trading_day_after};
 use crate::engine::derive::{Day, Hours, News, Of, Period, PivotFamily, PivotLine, Rth, Value, pivot};
 use crate::market::calendar::Calendar;
 use crate::market::price::Price;
+use crate::market::trade_date::{date_of, number_of};
 use crate::time::Timestamp;
 
 /// What is asked of the period.

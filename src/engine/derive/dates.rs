@@ -6,6 +6,7 @@ use jiff::civil::Date;
 
 use crate::engine::derive::{News, Period};
 use crate::market::calendar::{Calendar, Phase};
+use crate::market::trade_date::number_of;
 use crate::time::Timestamp;
 
 /// How many days in a row without a session are looked through for the next trading day.
@@ -14,19 +15,6 @@ const CLOSED_DAYS_MAX: usize = 60;
 const PERIOD_DAYS_MAX: usize = 300;
 /// How many changes of phase a session can have, with room.
 const PHASES_MAX: usize = 12;
-
-/// The date that yyyymmdd stands for.
-pub(super) fn date_of(number: i32) -> Option<Date> {
-    let (year, rest) = (number.div_euclid(10_000), number.rem_euclid(10_000));
-    let (month, day) = (rest.div_euclid(100), rest.rem_euclid(100));
-    Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
-}
-
-/// A date as yyyymmdd.
-pub(super) fn number_of(date: Date) -> i32 {
-    let year = i32::from(date.year()).saturating_mul(10_000);
-    year.saturating_add(i32::from(date.month()).saturating_mul(100)).saturating_add(i32::from(date.day()))
-}
 
 /// The same number for all trade dates of one period, and a greater one for those of a later period.
 pub(super) fn key(period: Period, date: Date) -> i32 {
@@ -137,13 +125,6 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-
-    #[test]
-    fn dates_and_numbers_convert_and_what_is_no_date_is_none() {
-        assert_eq!(date_of(20_241_125), Some(date(2024, 11, 25)));
-        assert_eq!(number_of(date(2024, 11, 25)), 20_241_125);
-        assert_eq!(date_of(20_241_301), None);
-    }
 
     #[test]
     fn periods_begin_where_the_calendar_says() {

@@ -5,10 +5,11 @@
 
 use jiff::civil::Date;
 
-use crate::engine::derive::dates::{Watch, date_of, ends, first_of, key, opens, trading_day_after};
+use crate::engine::derive::dates::{Watch, ends, first_of, key, opens, trading_day_after};
 use crate::engine::derive::{Day, Extreme, Minute, News, Period, Value};
 use crate::market::calendar::Calendar;
 use crate::market::price::Price;
+use crate::market::trade_date::date_of;
 use crate::time::Timestamp;
 
 /// Follows one contract through the period in progress.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
-use crate::engine::derive::dates::number_of;
 use crate::engine::derive::{Day, Minute, Rth};
 use crate::market::calendar::Calendar;
 use crate::market::price::Price;
+use crate::market::trade_date::number_of;
 use crate::time::Timestamp;
 
 pub(super) fn p(text: &str) -> Price {

@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use crate::engine::derive::dates::{Watch, date_of, next_opens, number_of, rth_opens};
+use crate::engine::derive::dates::{Watch, next_opens, rth_opens};
 use crate::engine::derive::exact::{nanos, price};
 use crate::engine::derive::{Minute, News, Period, RangeLine, Value};
 use crate::market::calendar::Calendar;
 use crate::market::price::Price;
+use crate::market::trade_date::{date_of, number_of};
 use crate::time::Timestamp;
 
 /// Which minutes belong to the range.

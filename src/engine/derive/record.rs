@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::derive::dates::{date_of, ends};
+use crate::engine::derive::dates::ends;
 use crate::engine::derive::{Day, News, Value};
 use crate::market::calendar::Calendar;
 use crate::market::price::Price;
+use crate::market::trade_date::date_of;
 use crate::time::Timestamp;
 
 /// Trade dates in 52 weeks.

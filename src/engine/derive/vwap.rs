@@ -5,11 +5,12 @@
 
 use jiff::civil::Date;
 
-use crate::engine::derive::dates::{Watch, date_of, first_of, key, next_opens, opens};
+use crate::engine::derive::dates::{Watch, first_of, key, next_opens, opens};
 use crate::engine::derive::exact::{nanos, price, quotient};
 use crate::engine::derive::{Anchor, Minute, News, Period, Value};
 use crate::market::calendar::Calendar;
 use crate::market::price::Price;
+use crate::market::trade_date::date_of;
 use crate::time::Timestamp;
 
 /// Units of a price in a point, as `sigmas` are counted.

@@ -2,7 +2,7 @@
 
 use crate::engine::follow::Step;
 use crate::engine::level::Level;
-use crate::engine::marks::Marks;
+use crate::engine::marks::{Grid, Marks};
 use crate::engine::reject::{self, Stay};
 use crate::engine::scene::{Fact, Scene};
 use crate::engine::state::Latch;
@@ -11,30 +11,24 @@ use crate::market::price::Price;
 use crate::time::Timestamp;
 
 impl Level {
-    pub(super) fn step_watch(&mut self, seen: Price, scene: &Scene<'_>) -> Step {
-        let Some(marks) = self.watched_marks(scene) else { return Step::None };
-        match self.state.life.as_mut() {
-            Some(life) => life.watch.step(seen, &marks, &self.rule.terms, scene),
-            None => Step::None,
-        }
-    }
-
     /// The prices that matter to the watch: of the level as it lay when it broke.
-    pub(super) fn watched_marks(&self, scene: &Scene<'_>) -> Option<Marks> {
+    pub(super) fn watched_marks(&self, grid: Grid) -> Option<Marks> {
         let watch = &self.state.life.as_ref()?.watch;
         watch.broke_at()?;
-        Marks::of(&self.rule.terms, watch.level().or(self.at)?, scene.grid())
+        Marks::of(&self.rule.terms, watch.level().or(self.at)?, grid)
     }
 
     pub(super) fn follow(&mut self, seen: Price, price: Price, scene: &Scene<'_>, out: &mut Vec<Fact>) {
-        let broke_at = self.state.life.as_ref().and_then(|life| life.watch.broke_at());
-        let step = self.step_watch(seen, scene);
+        let Some(marks) = self.watched_marks(scene.grid()) else { return };
+        let Some(life) = self.state.life.as_mut() else { return };
+        let broke_at = life.watch.broke_at();
+        let step = life.watch.step(seen, &marks, &self.rule.terms, scene);
         self.tell_step(step, broke_at, Some(price), scene, out);
     }
 
     pub(super) fn follow_time(&mut self, last: Option<Price>, scene: &Scene<'_>, out: &mut Vec<Fact>) {
         let seen = last.map(|last| self.mirror(last));
-        let Some(marks) = self.watched_marks(scene) else { return };
+        let Some(marks) = self.watched_marks(scene.grid()) else { return };
         let Some(life) = self.state.life.as_mut() else { return };
         let broke_at = life.watch.broke_at();
         let step = life.watch.on_time(seen, &marks, &self.rule.terms, scene);

@@ -106,7 +106,8 @@ impl Level {
                 Some(Visit::In(_)) => always = true,
             }
         }
-        let watch = life.zip(self.watch_marks(grid)).map(|(life, marks)| life.watch.wake(&marks, &self.rule));
+        let watch =
+            life.zip(self.watched_marks(grid)).map(|(life, marks)| life.watch.wake(&marks, &self.rule));
         let (watch_above, watch_below) = watch.unwrap_or_default();
         above = above.into_iter().chain(watch_above).min();
         below = below.into_iter().chain(watch_below).max();
@@ -116,11 +117,5 @@ impl Level {
                 Wake { above: below.map(Price::negated), below: above.map(Price::negated), always }
             }
         }
-    }
-
-    fn watch_marks(&self, grid: Grid) -> Option<Marks> {
-        let watch = &self.state.life.as_ref()?.watch;
-        watch.broke_at()?;
-        Marks::of(&self.rule.terms, watch.level().or(self.at)?, grid)
     }
 }

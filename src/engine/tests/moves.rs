@@ -205,6 +205,29 @@ fn a_gap_over_the_roll_is_seen_across_the_spread() {
 }
 
 #[test]
+fn by_volume_the_month_that_traded_more_takes_over_with_the_next_session() {
+    let mut setup = setup(vec![rule("2500")]);
+    setup.rolls = Rolls::ByPolicy;
+    setup.instruments[0].roll = crate::market::instrument::RollPolicy::Volume;
+    let mut world = World::of(setup);
+    let size = |price: &str, size| Tick { update: Update::Trade { price: p(price), size }, ..trade("1", 0) };
+    let wednesday = "2024-12-11T15:00:00Z";
+    world.tick(at(size("2480", 10), wednesday, Z4)).tick(at(size("2501", 10), wednesday, H5));
+    world.tick(at(size("2480", 5), "2024-12-11T23:30:00Z", Z4)).tick(at(
+        size("2501", 6),
+        "2024-12-11T23:30:00Z",
+        H5,
+    ));
+    assert_eq!(world.steps(), [""; 0], "as much is not more, and a session is counted to its end");
+    world.tick(at(size("2480", 1), "2024-12-12T23:00:00Z", Z4)).tick(at(
+        size("2501", 1),
+        "2024-12-12T23:00:01Z",
+        H5,
+    ));
+    assert_eq!(world.steps(), ["rolled", "suspended"]);
+}
+
+#[test]
 fn a_spread_that_is_old_moves_nothing() {
     let mut world = rolling(vec![rule("2500")]);
     let thursday = "2024-12-12T15:00:00Z";

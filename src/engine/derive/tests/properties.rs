@@ -76,7 +76,7 @@ fn story(steps: &[i8]) -> Vec<Told> {
         }
         let state = calendar.state(at);
         let opens = calendar.session_opens(state.trade_date);
-        let date = crate::engine::derive::dates::number_of(state.trade_date);
+        let date = crate::market::trade_date::number_of(state.trade_date);
         let minute = Minute::open((at, price, 1 + u32::from(step.unsigned_abs())), state.phase, date, opens);
         minutes.push(minute);
         told.push(Told::Minute(minute));
@@ -143,7 +143,7 @@ proptest! {
             let now = match &story[cut - 1] {
                 Told::Minute(minute) => minute.bar.end(),
                 Told::Clock(now) => *now,
-                Told::Day(day) => Calendar::cme_equity().session_opens(crate::engine::derive::dates::date_of(day.date).unwrap()),
+                Told::Day(day) => Calendar::cme_equity().session_opens(crate::market::trade_date::date_of(day.date).unwrap()),
             };
             if let Some(value) = before.last().unwrap() {
                 prop_assert!(matches!(story[cut - 1], Told::Day(_)) || value.as_of <= now, "{:?} {} {}", source, value.as_of, now);
