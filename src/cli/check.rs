@@ -1,6 +1,6 @@
 //! `breakwatch check`: validates everything without side effects, and says what it means.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use jiff::tz::TimeZone;
@@ -89,7 +89,10 @@ fn report(config: &Config, at: Timestamp) -> Result<Report, CliError> {
         let said = by_name.get(&(&*rule.name, rule.side)).copied();
         lints.of(rule, said)
     });
-    let warnings = trouble.into_iter().chain(warnings).collect();
+    let mut warnings: Vec<String> = trouble.into_iter().chain(warnings).collect();
+    // The halves of a level with both sides say the same.
+    let mut seen = HashSet::new();
+    warnings.retain(|warning| seen.insert(warning.clone()));
     let families = config.levels.iter().filter(|rule| matches!(rule.source, Some(Source::Round { .. })));
     let families = families.filter_map(|rule| family_report(rule, config, at));
     Ok(Report {
