@@ -101,7 +101,12 @@ impl Level {
             Latch::Spent { behind_since, .. } => {
                 let behind = seen <= marks.rearm;
                 *behind_since = if behind { Some(behind_since.unwrap_or(scene.at)) } else { None };
-                if marks.approach_again.is_some_and(|again| seen <= again) {
+                // Coming near while the level cannot break is not told, then or later.
+                if marks.approach.is_some_and(|close| seen >= close) {
+                    if let Some(life) = &mut self.state.life {
+                        life.far = false;
+                    }
+                } else if marks.approach_again.is_some_and(|again| seen <= again) {
                     self.state.life_mut().far = true;
                 }
                 self.try_rearm(seen, Some(price), &marks, scene, out);

@@ -78,7 +78,7 @@ pub struct Life {
     pub told: Option<Story>,
     /// The last break has not been followed by a re-arming yet.
     pub spent_by_break: bool,
-    /// Price was far away since the last break: coming near will be news.
+    /// Price was far away since it last came near: coming near will be news.
     pub far: bool,
     /// When the last thread was opened, in milliseconds: no two are opened at the same.
     pub opened_ms: Option<i64>,

@@ -85,14 +85,17 @@ impl Level {
             Latch::Armed { near: false } => (Some(marks.approach.unwrap_or(marks.broken)), None, false),
             Latch::Armed { near: true } => (Some(marks.broken), marks.approach_again, false),
             Latch::Unconfirmed => (None, Some(marks.broken), false),
-            Latch::Spent { behind_since: None, .. } => {
+            Latch::Spent { behind_since, .. } => {
                 let far = life.is_some_and(|life| life.far);
-                let again = marks.approach_again.filter(|_| !far);
-                (None, again.into_iter().chain([marks.rearm]).max(), false)
-            }
-            Latch::Spent { behind_since: Some(_), .. } => {
-                let far = life.is_some_and(|life| life.far);
-                (Some(marks.rearm.plus(EPSILON)), marks.approach_again.filter(|_| !far), false)
+                let (again, close) =
+                    if far { (None, marks.approach) } else { (marks.approach_again, None) };
+                match behind_since {
+                    None => (close, again.into_iter().chain([marks.rearm]).max(), false),
+                    Some(_) => {
+                        let leaves = marks.rearm.plus(EPSILON);
+                        (close.into_iter().chain([leaves]).min(), again, false)
+                    }
+                }
             }
             Latch::Unplaced | Latch::Suspended | Latch::Expired => (None, None, false),
         };

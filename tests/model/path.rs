@@ -1,0 +1,176 @@
+//! Random rules and random paths of the market around their level.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use breakwatch::engine::rule::{Confirm, Fail, Follow, GapPolicy, PriceFrom, Retest, Rule, Sessions, Terms};
+use breakwatch::event::Side;
+use breakwatch::market::price::{Distance, Price};
+use breakwatch::market::tick::InstrumentId;
+use breakwatch::time::Timestamp;
+
+use crate::dice::Dice;
+use crate::hours;
+
+/// What happens at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A trade so many ticks above 2500.
+    Trade(i64, u32),
+    /// The best bid and offer, in ticks above 2500.
+    Quote(i64, i64),
+    Clock,
+    Down,
+    Live,
+    Restart,
+}
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Act {
+    pub(crate) at: Timestamp,
+    pub(crate) what: What,
+}
+
+/// Which rules of the domain are drawn. What is false is compared as soon as the engine has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Features {
+    pub(crate) quotes: bool,
+    pub(crate) restarts: bool,
+}
+
+const ANCHORS: &[&str] = &[
+    "2024-11-25T15:00:00Z", // regular hours
+    "2024-11-25T14:29:52Z", // just before they begin
+    "2024-11-25T20:59:52Z", // just before they end
+    "2024-11-25T21:59:52Z", // just before the daily break
+    "2024-11-25T22:59:00Z", // in the daily break
+    "2024-11-22T21:59:50Z", // just before the weekend
+    "2024-11-01T20:59:50Z", // before the weekend in which summer time ends
+    "2024-11-28T17:59:50Z", // before the halt of Thanksgiving
+    "2024-11-29T18:14:50Z", // before the early close after it
+];
+
+pub(crate) fn after(at: Timestamp, ms: i64) -> Timestamp {
+    Timestamp::from_nanos(at.as_nanos() + ms * 1_000_000)
+}
+
+pub(crate) fn price(ticks: i64) -> Price {
+    Price::from_nanos(2_500_000_000_000 + ticks * 100_000_000)
+}
+
+fn secs(n: i64) -> Duration {
+    Duration::from_secs(n.unsigned_abs())
+}
+
+fn ticks(dice: &mut Dice, a: i64, b: i64) -> Distance {
+    Distance::Ticks(u32::try_from(dice.between(a, b)).unwrap())
+}
+
+fn confirm(dice: &mut Dice) -> Confirm {
+    match dice.below(3) {
+        0 => {
+            let size = dice.percent(30).then(|| dice.below(12) + 1);
+            Confirm::Prints { count: u32::try_from(dice.between(1, 4)).unwrap(), size }
+        }
+        1 => Confirm::Hold(secs(dice.between(1, 6))),
+        _ => Confirm::Volume(dice.below(10) + 1),
+    }
+}
+
+pub(crate) fn rule(dice: &mut Dice, features: Features, start: Timestamp) -> Rule {
+    let mut terms = Terms::plain(InstrumentId(0));
+    terms.side = dice.pick(&[Side::Resistance, Side::Support]);
+    terms.strict = dice.percent(20);
+    terms.margin = ticks(dice, 0, 3);
+    if dice.percent(30) {
+        terms.margin = Distance::Ticks(0);
+    }
+    terms.approach = dice.percent(40).then(|| ticks(dice, 1, 12));
+    terms.confirm = (0..dice.pick(&[0, 0, 1, 1, 2, 3])).map(|_| confirm(dice)).collect();
+    terms.confirm_within = dice.percent(30).then(|| secs(dice.between(1, 9)));
+    terms.fail =
+        Fail { distance: ticks(dice, 0, 8), within: secs(dice.pick(&[3, 7, 30, 1800])), ..terms.fail };
+    terms.retest = Retest {
+        zone: ticks(dice, 0, 6),
+        excursion: ticks(dice, 0, 12),
+        hold: ticks(dice, 1, 12),
+        within: secs(dice.pick(&[3, 7, 30, 1800])),
+    };
+    if dice.percent(40) {
+        terms.follow = Follow { retest: dice.percent(50), held: dice.percent(50), failed: dice.percent(50) };
+    }
+    terms.rearm = ticks(dice, 0, 8);
+    terms.grace = secs(dice.pick(&[0, 0, 1, 4, 8]));
+    terms.cooldown = secs(dice.pick(&[0, 0, 2, 5, 20]));
+    terms.max_per_session = dice.percent(25).then(|| u32::try_from(dice.between(1, 2)).unwrap());
+    terms.gap = dice.pick(&[GapPolicy::Fire, GapPolicy::Ignore]);
+    terms.sessions = dice.pick(&[Sessions::Any, Sessions::Any, Sessions::Rth, Sessions::Eth]);
+    terms.expires = dice.percent(10).then(|| after(start, dice.between(500, 40_000)));
+    if features.quotes {
+        terms.price_from =
+            dice.pick(&[PriceFrom::Trade, PriceFrom::Trade, PriceFrom::Bid, PriceFrom::Ask, PriceFrom::Mid]);
+    }
+    let off = dice.pick(&[0, 0, 40_000_000]);
+    let level = Price::from_nanos(price(0).as_nanos() + off);
+    Rule { name: "2500".into(), price: level, terms: Arc::new(terms) }
+}
+
+pub(crate) fn start(dice: &mut Dice) -> Timestamp {
+    dice.pick(ANCHORS).parse().unwrap()
+}
+
+pub(crate) fn acts(dice: &mut Dice, features: Features, start: Timestamp) -> Vec<Act> {
+    let mut at = hours::next_open(start);
+    let mut here = dice.between(-20, 20);
+    let mut acts = Vec::new();
+    // What the clock was last told, and whether the next update must bear a later time than the one before.
+    let mut clock = start;
+    let mut strictly = false;
+    for _ in 0..dice.between(4, 60) {
+        let step = match dice.below(40) {
+            0..4 => 0,
+            4..38 => dice.pick(&[1, 100, 250, 500, 777, 1_000, 1_300, 2_000, 3_000]),
+            38 => dice.between(5_000, 60_000),
+            _ => dice.pick(&[600_000, 3_600_000, 9 * 3_600_000]),
+        };
+        at = hours::next_open(after(at, step.max(i64::from(strictly))).max(after(clock, -250)));
+        strictly = false;
+        here += match dice.below(10) {
+            0 => dice.between(-15, 15),
+            1..3 => -here.signum() * 3,
+            _ => dice.between(-3, 3),
+        };
+        let mut add = |at, what| acts.push(Act { at, what });
+        match dice.below(100) {
+            0..6 => {
+                clock = after(at, dice.between(0, 2_000));
+                add(clock, What::Clock);
+            }
+            6..9 => {
+                let since = at.max(clock);
+                add(since, What::Down);
+                at = after(since, dice.between(1, 20_000));
+                clock = at;
+                if dice.percent(50) {
+                    add(at, What::Clock);
+                }
+                add(at, What::Live);
+                strictly = true;
+            }
+            9..11 if features.restarts => {
+                at = after(at.max(clock), dice.between(1, 20_000));
+                clock = at;
+                add(at, What::Restart);
+                strictly = true;
+            }
+            9..35 if features.quotes => {
+                let ask = here + dice.between(-1, 3);
+                add(at, What::Quote(here, ask));
+            }
+            _ => add(at, What::Trade(here, u32::try_from(dice.between(1, 4)).unwrap())),
+        }
+    }
+    acts.push(Act { at: after(at.max(clock), 3_000_000), what: What::Clock });
+    acts
+}

@@ -1,0 +1,115 @@
+//! A disagreement as people can read it: as short as it can be made, engine and model side by side.
+
+use std::fmt;
+use std::sync::Arc;
+
+use breakwatch::engine::rule::{Rule, Terms};
+
+use crate::contest;
+use crate::life::Told;
+use crate::path::{Act, What};
+
+/// A rule and what happened.
+#[derive(Clone)]
+pub(crate) struct Case {
+    pub(crate) rule: Rule,
+    pub(crate) acts: Vec<Act>,
+}
+
+impl Case {
+    pub(crate) fn differs(&self) -> bool {
+        contest::engine(&self.rule, &self.acts) != contest::model(&self.rule, &self.acts)
+    }
+
+    /// Drops inputs and terms one by one while the two still disagree.
+    pub(crate) fn shrunk(mut self) -> Self {
+        loop {
+            let smaller = self.fewer_acts().chain(self.plainer_rules()).find(Self::differs);
+            match smaller {
+                Some(case) => self = case,
+                None => return self,
+            }
+        }
+    }
+
+    fn fewer_acts(&self) -> impl Iterator<Item = Self> + '_ {
+        (0..self.acts.len()).rev().map(|n| {
+            let mut case = self.clone();
+            case.acts.remove(n);
+            case
+        })
+    }
+
+    fn plainer_rules(&self) -> impl Iterator<Item = Self> + '_ {
+        let plain = Terms::plain(self.rule.terms.instrument);
+        let resets: [fn(&mut Terms, &Terms); 18] = [
+            |t, p| t.side = p.side,
+            |t, p| t.price_from = p.price_from,
+            |t, p| t.strict = p.strict,
+            |t, p| t.margin = p.margin,
+            |t, p| t.approach = p.approach,
+            |t, p| t.confirm = p.confirm.clone(),
+            |t, _| t.confirm.truncate(t.confirm.len().saturating_sub(1)),
+            |t, _| t.confirm = t.confirm.iter().skip(1).copied().collect(),
+            |t, p| t.confirm_within = p.confirm_within,
+            |t, p| t.fail = p.fail,
+            |t, p| t.retest = p.retest,
+            |t, p| t.follow = p.follow,
+            |t, p| t.rearm = p.rearm,
+            |t, p| t.grace = p.grace,
+            |t, p| t.cooldown = p.cooldown,
+            |t, p| t.max_per_session = p.max_per_session,
+            |t, p| (t.gap, t.sessions) = (p.gap, p.sessions),
+            |t, p| t.expires = p.expires,
+        ];
+        resets.into_iter().filter_map(move |reset| {
+            let mut terms = (*self.rule.terms).clone();
+            reset(&mut terms, &plain);
+            let rule = Rule { terms: Arc::new(terms), ..self.rule.clone() };
+            (rule != self.rule).then(|| Self { rule, acts: self.acts.clone() })
+        })
+    }
+}
+
+fn row(told: Option<&Told>) -> String {
+    told.map_or_else(
+        || "-".into(),
+        |t| {
+            let price = t.price.map_or_else(|| "-".into(), |p| p.with_decimals(1));
+            let threshold = t.threshold.map_or_else(|| "-".into(), |p| p.with_decimals(1));
+            format!("{} {} ({}) price {price} threshold {threshold}", t.at, t.kind, t.reason)
+        },
+    )
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ours, plain) =
+            (format!("{:#?}", self.rule.terms), format!("{:#?}", Terms::plain(self.rule.terms.instrument)));
+        let own: Vec<&str> =
+            ours.lines().filter(|line| !plain.lines().any(|p| p == *line)).map(str::trim).collect();
+        writeln!(f, "  level {} {:?}: {}", self.rule.price, self.rule.side, own.join(" "))?;
+        for act in &self.acts {
+            let what = match act.what {
+                What::Trade(ticks, size) => {
+                    format!("trade {} x {size}", crate::path::price(ticks).with_decimals(1))
+                }
+                What::Quote(bid, ask) => {
+                    let px = |ticks| crate::path::price(ticks).with_decimals(1);
+                    format!("quote {} / {}", px(bid), px(ask))
+                }
+                What::Clock | What::Down | What::Live | What::Restart => {
+                    format!("{:?}", act.what).to_lowercase()
+                }
+            };
+            writeln!(f, "  {} {what}", act.at)?;
+        }
+        let (engine, model) =
+            (contest::engine(&self.rule, &self.acts), contest::model(&self.rule, &self.acts));
+        for n in 0..engine.len().max(model.len()) {
+            let mark = if engine.get(n) == model.get(n) { "  same  " } else { "  DIFFER" };
+            writeln!(f, "{mark} engine {}\n         model  {}", row(engine.get(n)), row(model.get(n)))?;
+        }
+        Ok(())
+    }
+}
