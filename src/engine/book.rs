@@ -419,6 +419,12 @@ impl Book {
         self.saved.last.get(lane_of(from)).copied().flatten()
     }
 
+    /// The last price of a kind, if nobody has missed one since.
+    #[must_use]
+    pub fn watched_last(&self, from: PriceFrom) -> Option<Price> {
+        self.last(from).filter(|_| self.is_watched(from))
+    }
+
     /// Takes a price in; returns what nobody saw before it, if there is such a time.
     pub fn take(&mut self, from: PriceFrom, price: Price, at: Timestamp) -> Option<Gap> {
         let lane = lane_of(from);

@@ -121,9 +121,9 @@ impl Pending {
         self.quoted_since = if beyond { self.quoted_since.or(Some(at)) } else { None };
     }
 
-    /// Nobody watches: the time beyond is no longer continuous.
+    /// Nobody watches: what was counted is no longer continuous.
     pub const fn pause(&mut self) {
-        self.held_since = None;
+        self.restart();
         self.quoted_since = None;
     }
 
@@ -157,20 +157,23 @@ impl Pending {
         scene: &Scene<'_>,
         beyond: impl Fn(crate::market::price::Price) -> bool,
     ) -> Closed {
-        let mut ended = false;
+        let (mut bar_ended, mut session_ended) = (false, false);
         if self.bar_ends.is_some_and(|end| end <= scene.at) {
             // A bar that ended while nobody watched closed nobody knows where.
             self.bars = if scene.watched && last_beyond { self.bars.saturating_add(1) } else { 0 };
             self.bar_ends = self.bar_of(terms).and_then(|length| scene.bar_end(length));
-            ended = true;
+            bar_ended = true;
         }
         if self.close_due.is_some_and(|end| end <= scene.at) {
             let price = official(&terms.confirm).and_then(|which| scene.official(which));
-            self.closed = scene.watched && price.is_some_and(beyond);
+            self.closed = price.is_some_and(beyond);
             self.close_due = scene.rth_end();
-            ended = true;
+            session_ended = true;
         }
-        if ended && self.behind && self.bars == 0 && !self.closed { Closed::Over } else { Closed::Waits }
+        // With a session to close, a bar alone ends nothing.
+        let by_bar = bar_ended && self.bars == 0 && self.close_due.is_none();
+        let by_session = session_ended && !self.closed;
+        if self.behind && (by_bar || by_session) { Closed::Over } else { Closed::Waits }
     }
 
     /// Whether everything that the rule asks for is met.
@@ -249,7 +252,7 @@ impl Pending {
         });
         let patience = terms.confirm_within.map(|within| calendar.add_open(self.since, within));
         let closes = self.bar_ends.into_iter().chain(self.close_due);
-        times.chain(closes).filter(|due| *due > scene.at).chain(patience).min()
+        times.filter(|due| *due > scene.at).chain(closes).chain(patience).min()
     }
 
     /// Adds what was counted to a fact.

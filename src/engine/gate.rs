@@ -5,6 +5,7 @@ use crate::engine::rule::{PriceFrom, Strength, Terms, When};
 use crate::engine::scene::{Remark, Scene};
 use crate::market::price::Price;
 use crate::market::tick::InstrumentId;
+use crate::market::trade_date::number_of;
 
 /// All books, for conditions on other instruments.
 #[derive(Clone, Copy, Debug)]
@@ -91,10 +92,12 @@ fn any(conditions: &[When], scene: &Scene<'_>) -> Option<bool> {
     known.then_some(false)
 }
 
-/// The last trade of an instrument that is being watched.
+/// The last trade of an instrument that is being watched, if it is of the trade date in progress.
 fn last(id: InstrumentId, scene: &Scene<'_>) -> Option<Price> {
     let book = scene.market.front(id)?;
-    book.last(PriceFrom::Trade).filter(|_| book.is_watched(PriceFrom::Trade))
+    let last = book.watched_last(PriceFrom::Trade)?;
+    let today = number_of(book.calendar.state(scene.at).trade_date);
+    (book.saved.trade_date == today).then_some(last)
 }
 
 /// How much better one instrument did than the other, in units of 1e-9 of a percent.

@@ -11,7 +11,7 @@ use crate::engine::follow::Watch;
 use crate::engine::gate;
 use crate::engine::marks::{Grid, Marks};
 use crate::engine::reject::Visit;
-use crate::engine::rule::{Confirm, GapPolicy, Half, Rule};
+use crate::engine::rule::{Confirm, GapPolicy, Half, PriceFrom, Rule};
 use crate::engine::scene::{Fact, Remark, Scene};
 use crate::engine::state::{Latch, Life, State, Story};
 use crate::event::{Kind, Reason, Side, ThreadId};
@@ -75,6 +75,9 @@ impl Level {
         let seen = self.mirror(price);
         self.follow(seen, price, scene, out);
         let beyond = self.is_beyond(seen, &marks);
+        if matches!(self.state.latch, Latch::Pending(_) | Latch::Spent { .. }) {
+            self.note_range(seen, &marks);
+        }
         match &mut self.state.latch {
             Latch::New => self.place(seen, &marks, scene.at),
             Latch::Armed { near } => {
@@ -86,7 +89,11 @@ impl Level {
                     pending.restart();
                 }
                 if beyond {
+                    let again = pending.is_behind();
                     pending.count(Print { at: scene.at, size });
+                    if again {
+                        self.quoted_now(&marks, scene);
+                    }
                     self.while_pending(price, scene, out);
                 } else if !pending.fall_back() {
                     self.arm(seen, &marks);
@@ -101,14 +108,6 @@ impl Level {
             Latch::Spent { behind_since, .. } => {
                 let behind = seen <= marks.rearm;
                 *behind_since = if behind { Some(behind_since.unwrap_or(scene.at)) } else { None };
-                // Coming near while the level cannot break is not told, then or later.
-                if marks.approach.is_some_and(|close| seen >= close) {
-                    if let Some(life) = &mut self.state.life {
-                        life.far = false;
-                    }
-                } else if marks.approach_again.is_some_and(|again| seen <= again) {
-                    self.state.life_mut().far = true;
-                }
                 self.try_rearm(seen, Some(price), &marks, scene, out);
             }
             Latch::Unplaced | Latch::Suspended | Latch::Expired => {}
@@ -168,6 +167,26 @@ impl Level {
             Side::Support => ask,
         };
         near.is_some_and(|price| self.is_beyond(self.mirror(price), marks))
+    }
+
+    /// Price comes beyond: the quote in force counts from now on, if it was not missed.
+    fn quoted_now(&mut self, marks: &Marks, scene: &Scene<'_>) {
+        let of = |from| scene.book.watched_last(from);
+        let beyond = self.is_quoted_beyond(of(PriceFrom::Bid), of(PriceFrom::Ask), marks);
+        if let Latch::Pending(pending) = &mut self.state.latch {
+            pending.quoted(beyond, scene.at);
+        }
+    }
+
+    /// Coming near while the level cannot be approached is not told, then or later.
+    fn note_range(&mut self, seen: Price, marks: &Marks) {
+        if marks.approach.is_some_and(|close| seen >= close) {
+            if let Some(life) = &mut self.state.life {
+                life.far = false;
+            }
+        } else if marks.approach_again.is_some_and(|again| seen <= again) {
+            self.state.life_mut().far = true;
+        }
     }
 
     /// Time has passed; `last` is the last price seen.
@@ -338,12 +357,12 @@ impl Level {
             let reason = if scene.gap.is_some() { Reason::Gap } else { Reason::Cross };
             return self.establish(&pending, reason, price, scene, out);
         }
-        pending.quoted(self.is_quoted_beyond(scene.book.bid(), scene.book.ask(), marks), scene.at);
         let mut story = self.story(scene.at);
         let reason = if scene.gap.is_some() { Reason::Gap } else { Reason::AwaitingConfirmation };
         out.push(pending.describe(story.fact(Kind::LevelCrossed, reason, scene.at, Some(price)), &[], scene));
         self.state.life_mut().opening = Some(story);
         self.state.latch = Latch::Pending(Box::new(pending));
+        self.quoted_now(marks, scene);
         self.while_pending(price, scene, out);
     }
 

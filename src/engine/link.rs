@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::book::BookIndex;
 use crate::engine::scene::Scene;
 use crate::engine::{Engine, FeedSetup, Step, index_of};
 use crate::event::{Event, Kind, Numbers, Reason, ThreadId};
@@ -104,16 +105,24 @@ impl Engine {
         }
     }
 
+    /// What must hold continuously begins anew in all levels of a book.
+    pub(super) fn nobody_watches(&mut self, id: BookIndex, at: Timestamp, now: Timestamp, step: &mut Step) {
+        let Some(book) = self.books.get(id) else { return };
+        let waiting: Vec<_> = book.lanes.iter().flat_map(|lane| lane.index.always()).collect();
+        for level in waiting {
+            self.with_level(level, at, now, None, step, |level, scene: &Scene<'_>, _| {
+                level.on_feed_lost(scene);
+            });
+        }
+    }
+
     fn on_link_down(&mut self, feed: FeedId, at: Timestamp, loss: Loss, detail: &str, step: &mut Step) {
         for id in self.books_of(feed) {
+            // What was due before is decided by what was seen before.
+            self.pass(id, at.saturating_sub(self.limits.timer_slack), at, step);
             let Some(book) = self.books.get_mut(id) else { continue };
             book.unwatched(at);
-            let waiting: Vec<_> = book.lanes.iter().flat_map(|lane| lane.index.always()).collect();
-            for level in waiting {
-                self.with_level(level, at, at, None, step, |level, scene: &Scene<'_>, _| {
-                    level.on_feed_lost(scene);
-                });
-            }
+            self.nobody_watches(id, at, at, step);
         }
         let reason = match loss {
             Loss::Disconnected => Reason::Disconnected,

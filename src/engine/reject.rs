@@ -1,9 +1,11 @@
 //! Price that came to the level and was turned away before a break.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::marks::Marks;
-use crate::engine::rule::Reject;
+use crate::engine::scene::Scene;
 use crate::market::price::Price;
 use crate::time::Timestamp;
 
@@ -22,6 +24,10 @@ pub enum Visit {
 pub struct Stay {
     /// When price came in.
     pub since: Timestamp,
+    /// Until then it can be turned away.
+    pub until: Timestamp,
+    /// Price has left the zone since, though it was not turned away.
+    pub out: bool,
     /// The highest price, as seen upwards.
     pub high: Price,
     /// When that was.
@@ -30,34 +36,39 @@ pub struct Stay {
     pub volume: u64,
 }
 
-/// A price on its way through the zone, as seen upwards; returns a stay that ended in a rejection.
+/// A price on its way through the zone, as seen upwards; returns a stay that ended in a rejection. What comes into the
+/// zone now can be turned away for `within` of open-market time.
 pub fn step(
     visit: &mut Option<Visit>,
     (seen, size): (Price, u32),
-    at: Timestamp,
     marks: &Marks,
-    reject: Reject,
+    within: Duration,
+    scene: &Scene<'_>,
 ) -> Option<Stay> {
-    let (zone, size) = (seen >= marks.zone_bottom, u64::from(size));
+    let (zone, at) = (seen >= marks.zone_bottom, scene.at);
+    let comes_in = || {
+        let until = scene.book.calendar.add_open(at, within);
+        Visit::In(Stay { since: at, until, out: false, high: seen, high_at: at, volume: u64::from(size) })
+    };
     match visit {
-        None if zone => {
-            *visit = Some(Visit::In(Stay { since: at, high: seen, high_at: at, volume: size }));
+        None => {
+            *visit = zone.then(comes_in);
             None
         }
-        None => None,
         Some(Visit::Stale) => {
             if !zone {
                 *visit = None;
             }
             None
         }
-        Some(Visit::In(stay)) if at > stay.since.saturating_add(reject.within) => {
-            *visit = zone.then_some(Visit::Stale);
+        Some(Visit::In(stay)) if at > stay.until => {
+            *visit = zone.then(|| if stay.out { comes_in() } else { Visit::Stale });
             None
         }
         Some(Visit::In(stay)) => {
+            stay.out = !zone;
             if zone {
-                stay.volume = stay.volume.saturating_add(size);
+                stay.volume = stay.volume.saturating_add(u64::from(size));
             }
             if seen > stay.high {
                 (stay.high, stay.high_at) = (seen, at);

@@ -59,13 +59,14 @@ impl Scene<'_> {
         None
     }
 
-    /// The official price of the regular trading hours that ended last.
+    /// The official price of the regular trading hours that ended last; `None` when trades were missed since the
+    /// last one.
     #[must_use]
     pub fn official(&self, which: Official) -> Option<Price> {
-        let last = self.book.last(PriceFrom::Trade);
+        let last = self.book.watched_last(PriceFrom::Trade)?;
         match which {
-            Official::Rth => last,
-            Official::Settlement => self.book.settlement().or(last),
+            Official::Rth => Some(last),
+            Official::Settlement => Some(self.book.settlement().unwrap_or(last)),
         }
     }
 }

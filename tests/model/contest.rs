@@ -6,26 +6,26 @@ use std::time::Duration;
 use breakwatch::engine::rule::{PriceFrom, Rule};
 use breakwatch::engine::saved::{SavedBook, SavedLevel};
 use breakwatch::engine::{Engine, FeedSetup, Input, Limits, Rolls, Setup, Step};
+use breakwatch::event::Event;
 use breakwatch::market::instrument::Instrument;
 use breakwatch::market::price::Price;
 use breakwatch::market::symbol::ContractMonth;
 use breakwatch::market::tick::{FeedId, InstrumentId, Item, Link, LinkState, Loss, Quality, Tick, Update};
 use breakwatch::time::Timestamp;
-use jiff::civil::Date;
 
-use crate::hours;
 use crate::life::{Life, Told};
-use crate::path::{Act, What, after, price};
+use crate::path::{Act, What, after, other_price, price};
 
 const Z4: ContractMonth = ContractMonth { year: 2024, month: 12 };
 
-fn setup(rule: &Rule) -> Setup {
+fn setup(rules: &[Rule]) -> Setup {
+    let ids = [("RTY", InstrumentId(0)), ("ES", InstrumentId(1))].into_iter();
     Setup {
-        instruments: vec![Instrument::builtin("RTY").unwrap()],
-        guards: BTreeMap::from([(InstrumentId(0), "1000 points".parse().unwrap())]),
+        instruments: ids.clone().map(|(name, _)| Instrument::builtin(name).unwrap()).collect(),
+        guards: ids.clone().map(|(_, id)| (id, "1000 points".parse().unwrap())).collect(),
         basis: BTreeMap::new(),
-        rules: vec![rule.clone()],
-        feeds: vec![FeedSetup { name: "test".into(), instruments: vec![InstrumentId(0)] }],
+        rules: rules.to_vec(),
+        feeds: vec![FeedSetup { name: "test".into(), instruments: ids.map(|(_, id)| id).collect() }],
         limits: Limits::default(),
         rehearsal: false,
         rolls: Rolls::ByPolicy,
@@ -33,8 +33,12 @@ fn setup(rule: &Rule) -> Setup {
 }
 
 fn tick(at: Timestamp, update: Update) -> Input {
+    of(InstrumentId(0), at, update)
+}
+
+fn of(instrument: InstrumentId, at: Timestamp, update: Update) -> Input {
     Input::Item(Item::Tick(Tick {
-        instrument: InstrumentId(0),
+        instrument,
         contract: Some(Z4),
         update,
         exchange_at: Some(at),
@@ -49,8 +53,8 @@ fn link(at: Timestamp, state: LinkState) -> Input {
 }
 
 /// What the engine tells of a level.
-pub(crate) fn engine(rule: &Rule, acts: &[Act]) -> Vec<Told> {
-    let mut engine = Engine::new(setup(rule));
+pub(crate) fn engine(rules: &[Rule], acts: &[Act]) -> Vec<Told> {
+    let mut engine = Engine::new(setup(rules));
     let mut step = Step::default();
     // What the store has.
     let mut levels: BTreeMap<String, SavedLevel> = BTreeMap::new();
@@ -60,6 +64,9 @@ pub(crate) fn engine(rule: &Rule, acts: &[Act]) -> Vec<Told> {
         let input = match act.what {
             What::Trade(ticks, size) => tick(at, Update::Trade { price: price(ticks), size }),
             What::Quote(bid, ask) => tick(at, Update::Quote { bid: Some(price(bid)), ask: Some(price(ask)) }),
+            What::Other(points) => {
+                of(InstrumentId(1), at, Update::Trade { price: other_price(points), size: 1 })
+            }
             What::Clock => Input::Clock(at),
             What::Down => {
                 let state = LinkState::Down { loss: Loss::Disconnected, detail: "closed".into() };
@@ -73,7 +80,7 @@ pub(crate) fn engine(rule: &Rule, acts: &[Act]) -> Vec<Told> {
                 for book in engine.saved_books().unwrap() {
                     books.insert(book.key.clone(), book);
                 }
-                engine = Engine::new(setup(rule));
+                engine = Engine::new(setup(rules));
                 let kept: Vec<SavedLevel> = levels.values().cloned().collect();
                 let read: Vec<SavedBook> = books.values().cloned().collect();
                 engine.restore(&kept, &read, at).unwrap();
@@ -91,48 +98,56 @@ pub(crate) fn engine(rule: &Rule, acts: &[Act]) -> Vec<Told> {
             price: e.price.map(|p| p.price),
             threshold: e.threshold.map(|p| p.price),
             side: e.side,
+            turned: turned(&e),
         })
         .collect()
+}
+
+fn turned(event: &Event) -> Option<(Price, u64, usize)> {
+    let price = |name: &str| event.numbers.get(name).map(|text| text.as_str().unwrap().parse().unwrap());
+    let extreme = price("zone_high").or_else(|| price("zone_low"))?;
+    let number = |name: &str| event.numbers[name].as_u64().unwrap();
+    Some((extreme, number("zone_volume"), usize::try_from(number("rejections")).unwrap()))
 }
 
 /// What the definitions say.
 pub(crate) fn model(rule: &Rule, acts: &[Act]) -> Vec<Told> {
     let mut life = Life::new(rule.clone());
-    // Of the rule's kind of price: the trade date of the last one, and whether all was watched since.
-    let mut last: Option<Date> = None;
-    let mut watched = true;
     for act in acts {
         let at = act.at;
-        let of_kind: Option<Option<(Price, u32)>> = match act.what {
-            What::Trade(ticks, size) => {
-                Some((rule.price_from == PriceFrom::Trade).then(|| (price(ticks), size)))
-            }
-            What::Quote(bid, ask) if bid <= ask => Some(match rule.price_from {
-                PriceFrom::Trade => None,
-                PriceFrom::Bid => Some((price(bid), 0)),
-                PriceFrom::Ask => Some((price(ask), 0)),
-                PriceFrom::Mid => {
-                    Some((Price::from_nanos(price(bid).as_nanos().midpoint(price(ask).as_nanos())), 0))
-                }
-            }),
-            What::Clock => {
+        match act.what {
+            What::Clock => life.time(at.saturating_sub(Duration::from_millis(250))),
+            What::Down => {
                 life.time(at.saturating_sub(Duration::from_millis(250)));
-                None
-            }
-            What::Down | What::Restart => {
                 life.lost();
-                watched = false;
-                None
             }
-            What::Quote(..) | What::Live => None,
-        };
-        let Some(of_kind) = of_kind else { continue };
-        life.time(at);
-        if let Some((price, size)) = of_kind {
-            let date = hours::at(at).date;
-            let gap = last.is_some_and(|last| last != date || !watched);
-            life.price(at, price, u64::from(size), gap);
-            (last, watched) = (Some(date), true);
+            What::Restart => life.lost(),
+            What::Live => {}
+            What::Other(points) => life.other(at, other_price(points)),
+            // A crossed book is no market.
+            What::Quote(bid, ask) if bid > ask => {}
+            What::Quote(bid, ask) => {
+                let (bid, ask) = (price(bid), price(ask));
+                life.time(at);
+                life.quote(at, bid, ask);
+                match rule.price_from {
+                    PriceFrom::Trade => {}
+                    PriceFrom::Bid => life.price(at, bid, 0),
+                    PriceFrom::Ask => life.price(at, ask, 0),
+                    PriceFrom::Mid => {
+                        life.price(at, Price::from_nanos(bid.as_nanos().midpoint(ask.as_nanos())), 0);
+                    }
+                }
+                life.quoted(at);
+            }
+            What::Trade(ticks, size) => {
+                let (price, size) = (price(ticks), u64::from(size));
+                life.time(at);
+                life.trade(at, price, size);
+                if rule.price_from == PriceFrom::Trade {
+                    life.price(at, price, size);
+                }
+            }
         }
     }
     life.told

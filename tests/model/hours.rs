@@ -61,3 +61,32 @@ pub(crate) fn next_date(moment: Timestamp) -> Timestamp {
 pub(crate) fn next_open(moment: Timestamp) -> Timestamp {
     STRETCHES.iter().find(|s| s.until > moment && s.phase.is_open()).unwrap().from.max(moment)
 }
+
+/// When the bar in progress ends, or the next one if the market is closed: bars of this length from the moment at which
+/// the market opened, the last one as long as it stays open.
+pub(crate) fn bar_end(moment: Timestamp, length: Duration) -> Timestamp {
+    let moment = next_open(moment);
+    let mut opened = moment;
+    let mut closes = moment;
+    let mut was_open = false;
+    for stretch in STRETCHES.iter() {
+        if stretch.phase.is_open() && !was_open {
+            opened = stretch.from;
+        }
+        was_open = stretch.phase.is_open();
+        if stretch.from > moment && !was_open {
+            closes = stretch.from;
+            break;
+        }
+    }
+    let mut end = opened;
+    while end <= moment {
+        end = end.saturating_add(length);
+    }
+    end.min(closes)
+}
+
+/// When regular trading hours end next, after this moment.
+pub(crate) fn rth_end(moment: Timestamp) -> Timestamp {
+    STRETCHES.iter().find(|s| s.phase == Phase::Rth && s.until > moment).unwrap().until
+}

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use breakwatch::engine::rule::{Confirm, Fail, Follow, GapPolicy, PriceFrom, Retest, Rule, Sessions, Terms};
+use breakwatch::engine::rule::{
+    Between, Confirm, Fail, FailBy, Follow, GapPolicy, Half, Official, PriceFrom, Reject, Retest, Rule,
+    Sessions, Terms, Weekdays, When,
+};
 use breakwatch::event::Side;
 use breakwatch::market::price::{Distance, Price};
 use breakwatch::market::tick::InstrumentId;
 use breakwatch::time::Timestamp;
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
 
 use crate::dice::Dice;
 use crate::hours;
@@ -19,6 +24,8 @@ pub(crate) enum What {
     Trade(i64, u32),
     /// The best bid and offer, in ticks above 2500.
     Quote(i64, i64),
+    /// A trade of the other instrument, in points above 5000.
+    Other(i64),
     Clock,
     Down,
     Live,
@@ -33,10 +40,12 @@ pub(crate) struct Act {
 }
 
 /// Which rules of the domain are drawn. What is false is compared as soon as the engine has it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Features {
     pub(crate) quotes: bool,
     pub(crate) restarts: bool,
+    /// Closes of bars and sessions, quotes, times of the day, other instruments, rejection, both sides.
+    pub(crate) all: bool,
 }
 
 const ANCHORS: &[&str] = &[
@@ -59,6 +68,10 @@ pub(crate) fn price(ticks: i64) -> Price {
     Price::from_nanos(2_500_000_000_000 + ticks * 100_000_000)
 }
 
+pub(crate) fn other_price(points: i64) -> Price {
+    Price::from_nanos((5_000 + points) * 1_000_000_000)
+}
+
 fn secs(n: i64) -> Duration {
     Duration::from_secs(n.unsigned_abs())
 }
@@ -67,8 +80,35 @@ fn ticks(dice: &mut Dice, a: i64, b: i64) -> Distance {
     Distance::Ticks(u32::try_from(dice.between(a, b)).unwrap())
 }
 
-fn confirm(dice: &mut Dice) -> Confirm {
-    match dice.below(3) {
+const OTHER: InstrumentId = InstrumentId(1);
+
+fn bar(dice: &mut Dice) -> Duration {
+    secs(dice.pick(&[5, 10, 30, 60]))
+}
+
+fn when(dice: &mut Dice, deep: bool) -> When {
+    let price = other_price(dice.between(-2, 2));
+    match dice.below(if deep { 4 } else { 2 }) {
+        0 => When::Above(OTHER, price),
+        1 => When::Below(OTHER, price),
+        2 => When::Any((0..2).map(|_| when(dice, false)).collect()),
+        _ => When::All((0..2).map(|_| when(dice, false)).collect()),
+    }
+}
+
+/// Half an hour around what the clock of a zone shows at `start`, or the rest of the day.
+fn between(dice: &mut Dice, start: Timestamp) -> Between {
+    let zone = dice.pick(&[None, Some("Europe/London")]);
+    let clock = TimeZone::get(zone.unwrap_or("America/Chicago")).unwrap();
+    let mut edge = || clock.to_datetime(after(start, dice.between(-10_000, 40_000)).to_jiff()).time();
+    Between { from: edge(), until: edge(), zone: zone.map(str::to_owned) }
+}
+
+fn confirm(dice: &mut Dice, features: Features) -> Confirm {
+    match dice.below(if features.all { 8 } else { 3 }) {
+        3..6 => Confirm::BarClose { length: bar(dice), bars: u32::try_from(dice.between(1, 3)).unwrap() },
+        6 => Confirm::SessionClose(dice.pick(&[Official::Rth, Official::Settlement])),
+        7 => Confirm::Quote(secs(dice.between(1, 6))),
         0 => {
             let size = dice.percent(30).then(|| dice.below(12) + 1);
             Confirm::Prints { count: u32::try_from(dice.between(1, 4)).unwrap(), size }
@@ -87,7 +127,14 @@ pub(crate) fn rule(dice: &mut Dice, features: Features, start: Timestamp) -> Rul
         terms.margin = Distance::Ticks(0);
     }
     terms.approach = dice.percent(40).then(|| ticks(dice, 1, 12));
-    terms.confirm = (0..dice.pick(&[0, 0, 1, 1, 2, 3])).map(|_| confirm(dice)).collect();
+    terms.confirm = (0..dice.pick(&[0, 0, 1, 1, 2, 3])).map(|_| confirm(dice, features)).collect();
+    // One kind of bar, one kind of close.
+    let kinds: Vec<_> = terms.confirm.iter().map(std::mem::discriminant).collect();
+    let mut at = 0;
+    terms.confirm.retain(|_| {
+        at += 1;
+        !kinds[..at - 1].contains(&kinds[at - 1])
+    });
     terms.confirm_within = dice.percent(30).then(|| secs(dice.between(1, 9)));
     terms.fail =
         Fail { distance: ticks(dice, 0, 8), within: secs(dice.pick(&[3, 7, 30, 1800])), ..terms.fail };
@@ -111,9 +158,42 @@ pub(crate) fn rule(dice: &mut Dice, features: Features, start: Timestamp) -> Rul
         terms.price_from =
             dice.pick(&[PriceFrom::Trade, PriceFrom::Trade, PriceFrom::Bid, PriceFrom::Ask, PriceFrom::Mid]);
     }
+    if features.all {
+        more(&mut terms, dice, start);
+    }
     let off = dice.pick(&[0, 0, 40_000_000]);
     let level = Price::from_nanos(price(0).as_nanos() + off);
     Rule { name: "2500".into(), price: level, terms: Arc::new(terms) }
+}
+
+fn more(terms: &mut Terms, dice: &mut Dice, start: Timestamp) {
+    terms.zone = ticks(dice, 0, 8);
+    terms.reject = dice
+        .percent(40)
+        .then(|| Reject { distance: ticks(dice, 0, 12), within: secs(dice.pick(&[2, 5, 20, 1800])) });
+    if dice.percent(30) {
+        terms.fail.by = FailBy::Bar(bar(dice));
+    }
+    if dice.percent(30) {
+        terms.gap = GapPolicy::WaitBar;
+    }
+    if dice.percent(10) {
+        terms.days = [Weekday::Monday, Weekday::Friday].into_iter().fold(Weekdays::default(), Weekdays::with);
+    }
+    terms.between = dice.percent(10).then(|| between(dice, start));
+    terms.starts = dice.percent(10).then(|| after(start, dice.between(0, 30_000)));
+    if dice.percent(20) {
+        terms.when = (0..dice.between(1, 2)).map(|_| when(dice, true)).collect();
+    }
+}
+
+/// The two halves of a level with both sides.
+pub(crate) fn halves(rule: &Rule) -> Vec<Rule> {
+    let half = |side, half| {
+        let terms = Terms { side, half: Some(half), ..(*rule.terms).clone() };
+        Rule { terms: Arc::new(terms), ..rule.clone() }
+    };
+    vec![half(Side::Resistance, Half::First), half(Side::Support, Half::Second)]
 }
 
 pub(crate) fn start(dice: &mut Dice) -> Timestamp {
@@ -164,6 +244,7 @@ pub(crate) fn acts(dice: &mut Dice, features: Features, start: Timestamp) -> Vec
                 add(at, What::Restart);
                 strictly = true;
             }
+            11..18 if features.all => add(at, What::Other(dice.between(-3, 3))),
             9..35 if features.quotes => {
                 let ask = here + dice.between(-1, 3);
                 add(at, What::Quote(here, ask));

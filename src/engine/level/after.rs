@@ -79,7 +79,7 @@ impl Level {
         if !visiting && seen.0 < marks.zone_bottom {
             return;
         }
-        let turned = reject::step(&mut self.state.life_mut().visit, seen, scene.at, marks, reject);
+        let turned = reject::step(&mut self.state.life_mut().visit, seen, marks, reject.within, scene);
         if let Some(stay) = turned {
             self.tell_rejection(stay, price, scene, out);
         }

@@ -25,8 +25,9 @@ impl Level {
             return;
         }
         self.arm(seen, marks);
-        if self.rule.reject.is_some() && seen >= marks.zone_bottom {
-            self.state.life_mut().visit = Some(Visit::Stale);
+        // What is in the zone now was not seen to come in.
+        if self.rule.reject.is_some() {
+            self.state.life_mut().visit = (seen >= marks.zone_bottom).then_some(Visit::Stale);
         }
         let broke = self
             .state
@@ -87,8 +88,7 @@ impl Level {
             Latch::Unconfirmed => (None, Some(marks.broken), false),
             Latch::Spent { behind_since, .. } => {
                 let far = life.is_some_and(|life| life.far);
-                let (again, close) =
-                    if far { (None, marks.approach) } else { (marks.approach_again, None) };
+                let (again, close) = if far { (None, marks.approach) } else { (marks.approach_again, None) };
                 match behind_since {
                     None => (close, again.into_iter().chain([marks.rearm]).max(), false),
                     Some(_) => {
