@@ -100,6 +100,14 @@ impl Watch {
         }
     }
 
+    /// Another contract takes over, in whose prices the level lies elsewhere.
+    pub fn turn(&mut self, to: impl Fn(Price) -> Price) {
+        match self {
+            Self::Off => {}
+            Self::Broken { level, .. } | Self::Retesting { level, .. } => *level = level.map(to),
+        }
+    }
+
     const fn bar_ends(&self) -> Option<Timestamp> {
         match self {
             Self::Off => None,

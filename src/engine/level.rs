@@ -94,7 +94,7 @@ impl Level {
                     if again {
                         self.quoted_now(&marks, scene);
                     }
-                    self.while_pending(price, scene, out);
+                    self.while_pending(price, &marks, scene, out);
                 } else if !pending.fall_back() {
                     self.arm(seen, &marks);
                     self.remark(scene.at, Remark::FellBackUnconfirmed);
@@ -155,7 +155,7 @@ impl Level {
             self.set_deadline(scene);
             let last = scene.book.last(self.rule.price_from);
             if let Some(last) = last {
-                self.while_pending(last, scene, out);
+                self.while_pending(last, &marks, scene, out);
                 self.set_deadline(scene);
             }
         }
@@ -257,6 +257,9 @@ impl Level {
     fn place_again(&mut self, seen: Price, marks: &Marks, at: Timestamp) {
         let beyond = self.is_beyond(seen, marks);
         let close = marks.approach.is_some_and(|a| seen >= a);
+        if matches!(self.state.latch, Latch::Pending(_) | Latch::Spent { .. }) {
+            self.note_range(seen, marks);
+        }
         match &mut self.state.latch {
             Latch::New | Latch::Unplaced => self.place(seen, marks, at),
             Latch::Armed { .. } | Latch::Unconfirmed if beyond => self.spend(at, Remark::MovedPast),
@@ -363,17 +366,20 @@ impl Level {
         self.state.life_mut().opening = Some(story);
         self.state.latch = Latch::Pending(Box::new(pending));
         self.quoted_now(marks, scene);
-        self.while_pending(price, scene, out);
+        self.while_pending(price, marks, scene, out);
     }
 
-    fn while_pending(&mut self, price: Price, scene: &Scene<'_>, out: &mut Vec<Fact>) {
+    fn while_pending(&mut self, price: Price, marks: &Marks, scene: &Scene<'_>, out: &mut Vec<Fact>) {
         let Latch::Pending(pending) = &self.state.latch else { return };
         if pending.is_confirmed(&self.rule, scene) {
             let pending = pending.clone();
             self.establish(&pending, Reason::Confirmed, price, scene, out);
         } else if pending.is_overdue(self.rule.confirm_within, scene) {
-            let behind = pending.is_behind();
-            self.state.latch = if behind { Latch::Armed { near: true } } else { Latch::Unconfirmed };
+            if pending.is_behind() {
+                self.arm(self.mirror(price), marks);
+            } else {
+                self.state.latch = Latch::Unconfirmed;
+            }
             self.remark(scene.at, Remark::NotConfirmedInTime);
         }
     }
@@ -387,7 +393,7 @@ impl Level {
                 self.arm(self.mirror(last), marks);
                 self.remark(scene.at, Remark::FellBackUnconfirmed);
             }
-            Closed::Waits => self.while_pending(last, scene, out),
+            Closed::Waits => self.while_pending(last, marks, scene, out),
         }
     }
 

@@ -121,6 +121,9 @@ impl Engine {
         let spread = spread.map(|(spread, _)| spread);
         let from = book.turn_to(to, spread);
         step.recall.insert(id);
+        for level in self.levels_where(id, |level| level.state.life.is_some()) {
+            self.with_level(level, at, now, None, step, |level, scene, _| level.turn(spread, scene));
+        }
         // Those whose price their author named in prices of the contract.
         let levels = self.levels_where(id, |level| level.rule.fixed().is_some());
         let notice = step.events.len();
@@ -169,6 +172,13 @@ impl Engine {
             if moved.len() < NAMED {
                 let px = |price| Px::new(price, book.tick).grouped();
                 moved.push(format!("{} {} -> {}", level.rule.name, px(from), px(to)));
+            }
+            let last = book.last(level.rule.price_from);
+            if to == from {
+                // The last price has moved all the same.
+                self.with_level(*id, at, now, None, step, |level, scene, _| {
+                    level.relocate(Some(to), last, scene);
+                });
             }
             self.move_to(*id, Some(to), (at, now), (Reason::RollPolicy, Severity::Info), step);
         }

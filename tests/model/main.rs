@@ -13,6 +13,7 @@
 
 mod contest;
 mod dice;
+mod disagreements;
 mod hours;
 mod life;
 mod path;
@@ -28,7 +29,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 fn case(seed: u64, features: Features) -> Case {
     let mut dice = Dice::new(seed);
-    let start = path::start(&mut dice);
+    let start = path::start(&mut dice, features);
     let rule = path::rule(&mut dice, features, start);
     let acts = path::acts(&mut dice, features, start);
     let both = features.all && dice.percent(15);
@@ -71,5 +72,16 @@ fn the_engine_tells_what_the_definitions_say_of_quotes_and_after_restarts() {
 
 #[test]
 fn the_engine_tells_what_the_definitions_say_of_every_rule() {
-    contest(Features { quotes: true, restarts: true, all: true }, number("BREAKWATCH_PATHS", 100_000) / 2);
+    contest(
+        Features { quotes: true, restarts: true, all: true, rolls: false },
+        number("BREAKWATCH_PATHS", 100_000) / 4,
+    );
+}
+
+#[test]
+fn the_engine_tells_what_the_definitions_say_when_contracts_roll() {
+    contest(
+        Features { quotes: true, restarts: true, all: true, rolls: true },
+        number("BREAKWATCH_PATHS", 100_000) / 4,
+    );
 }

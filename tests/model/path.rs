@@ -24,6 +24,9 @@ pub(crate) enum What {
     Trade(i64, u32),
     /// The best bid and offer, in ticks above 2500.
     Quote(i64, i64),
+    /// The same, of the next contract.
+    NextTrade(i64, u32),
+    NextQuote(i64, i64),
     /// A trade of the other instrument, in points above 5000.
     Other(i64),
     Clock,
@@ -46,6 +49,8 @@ pub(crate) struct Features {
     pub(crate) restarts: bool,
     /// Closes of bars and sessions, quotes, times of the day, other instruments, rejection, both sides.
     pub(crate) all: bool,
+    /// The next contract comes into sight and takes over.
+    pub(crate) rolls: bool,
 }
 
 const ANCHORS: &[&str] = &[
@@ -59,6 +64,12 @@ const ANCHORS: &[&str] = &[
     "2024-11-28T17:59:50Z", // before the halt of Thanksgiving
     "2024-11-29T18:14:50Z", // before the early close after it
 ];
+
+/// The trade date of the Monday before the third Friday begins.
+pub(crate) const ROLL: Timestamp = Timestamp::from_nanos(1_734_303_600_000_000_000);
+
+/// Around the moment at which the contract of March takes over.
+const ROLLS: &[&str] = &["2024-12-13T21:59:30Z", "2024-12-13T21:59:52Z", "2024-12-15T22:59:00Z"];
 
 pub(crate) fn after(at: Timestamp, ms: i64) -> Timestamp {
     Timestamp::from_nanos(at.as_nanos() + ms * 1_000_000)
@@ -166,6 +177,10 @@ pub(crate) fn rule(dice: &mut Dice, features: Features, start: Timestamp) -> Rul
     Rule { name: "2500".into(), price: level, terms: Arc::new(terms) }
 }
 
+fn quote(dice: &mut Dice, next: u64, dearer: i64, bid: i64, ask: i64) -> What {
+    if dice.percent(next) { What::NextQuote(bid + dearer, ask + dearer) } else { What::Quote(bid, ask) }
+}
+
 fn more(terms: &mut Terms, dice: &mut Dice, start: Timestamp) {
     terms.zone = ticks(dice, 0, 8);
     terms.reject = dice
@@ -196,8 +211,8 @@ pub(crate) fn halves(rule: &Rule) -> Vec<Rule> {
     vec![half(Side::Resistance, Half::First), half(Side::Support, Half::Second)]
 }
 
-pub(crate) fn start(dice: &mut Dice) -> Timestamp {
-    dice.pick(ANCHORS).parse().unwrap()
+pub(crate) fn start(dice: &mut Dice, features: Features) -> Timestamp {
+    dice.pick(if features.rolls { ROLLS } else { ANCHORS }).parse().unwrap()
 }
 
 pub(crate) fn acts(dice: &mut Dice, features: Features, start: Timestamp) -> Vec<Act> {
@@ -207,6 +222,9 @@ pub(crate) fn acts(dice: &mut Dice, features: Features, start: Timestamp) -> Vec
     // What the clock was last told, and whether the next update must bear a later time than the one before.
     let mut clock = start;
     let mut strictly = false;
+    let dearer = dice.between(-5, 220);
+    // Which contract is shown: seldom both, after the roll mostly the next one.
+    let mut next = 0;
     for _ in 0..dice.between(4, 60) {
         let step = match dice.below(40) {
             0..4 => 0,
@@ -216,6 +234,9 @@ pub(crate) fn acts(dice: &mut Dice, features: Features, start: Timestamp) -> Vec
         };
         at = hours::next_open(after(at, step.max(i64::from(strictly))).max(after(clock, -250)));
         strictly = false;
+        if features.rolls {
+            next = if at < ROLL { 10 } else { 90 };
+        }
         here += match dice.below(10) {
             0 => dice.between(-15, 15),
             1..3 => -here.signum() * 3,
@@ -247,9 +268,19 @@ pub(crate) fn acts(dice: &mut Dice, features: Features, start: Timestamp) -> Vec
             11..18 if features.all => add(at, What::Other(dice.between(-3, 3))),
             9..35 if features.quotes => {
                 let ask = here + dice.between(-1, 3);
-                add(at, What::Quote(here, ask));
+                add(at, quote(dice, next, dearer, here, ask));
             }
-            _ => add(at, What::Trade(here, u32::try_from(dice.between(1, 4)).unwrap())),
+            35..50 if features.rolls => {
+                // Both at once, so that the spread is known.
+                add(at, What::Quote(here, here + dice.between(0, 3)));
+                let bid = here + dearer + dice.between(-2, 2);
+                add(at, What::NextQuote(bid, bid + dice.between(0, 3)));
+            }
+            _ => {
+                let size = u32::try_from(dice.between(1, 4)).unwrap();
+                let of_next = dice.percent(next);
+                add(at, if of_next { What::NextTrade(here + dearer, size) } else { What::Trade(here, size) });
+            }
         }
     }
     acts.push(Act { at: after(at.max(clock), 3_000_000), what: What::Clock });

@@ -119,6 +119,13 @@ impl fmt::Display for Case {
         )?;
         for act in &self.acts {
             let what = match act.what {
+                What::NextTrade(ticks, size) => {
+                    format!("next contract: trade {} x {size}", crate::path::price(ticks).with_decimals(1))
+                }
+                What::NextQuote(bid, ask) => {
+                    let px = |ticks| crate::path::price(ticks).with_decimals(1);
+                    format!("next contract: quote {} / {}", px(bid), px(ask))
+                }
                 What::Trade(ticks, size) => {
                     format!("trade {} x {size}", crate::path::price(ticks).with_decimals(1))
                 }

@@ -93,9 +93,14 @@ impl Book {
     /// Another month is in force from now on; returns the one before. With a spread the last prices are those that
     /// the new month would have had.
     pub fn turn_to(&mut self, month: ContractMonth, spread: Option<Price>) -> Option<ContractMonth> {
-        for last in &mut self.saved.last {
-            *last = last.zip(spread).map(|(last, spread)| self.tick.round(last.plus(spread)));
+        let tick = self.tick;
+        let moved = |last: Option<Price>| last.zip(spread).map(|(last, spread)| last.plus(spread));
+        let [trade, bid, ask, mid] = &mut self.saved.last;
+        for last in [trade, bid, ask] {
+            *last = moved(*last).map(|last| tick.round(last));
         }
+        // The middle between bid and offer lies between two ticks as it likes.
+        *mid = moved(*mid);
         let around = self.last(PriceFrom::Trade);
         self.saved.guard.begin_at(around, self.saved.last_at);
         (self.saved.high, self.saved.low) = (None, None);

@@ -1,9 +1,10 @@
 //! What is told around a break: what became of it, and how price was turned away before it.
 
-use crate::engine::follow::Step;
+use crate::engine::follow::{Step, Watch};
 use crate::engine::level::Level;
 use crate::engine::marks::{Grid, Marks};
-use crate::engine::reject::{self, Stay};
+use crate::engine::reject::{self, Stay, Visit};
+use crate::engine::rule::PriceFrom;
 use crate::engine::scene::{Fact, Scene};
 use crate::engine::state::Latch;
 use crate::event::{Kind, Reason, Side};
@@ -58,6 +59,29 @@ impl Level {
                 fact.numbers.insert("since_break_ms".into(), u64::try_from(ms).unwrap_or(u64::MAX).into());
             }
             out.push(fact);
+        }
+    }
+
+    /// Another contract takes over: what was seen in prices of the old one is seen in those of the new one, as far as
+    /// the spread between the two is known.
+    pub fn turn(&mut self, spread: Option<Price>, scene: &Scene<'_>) {
+        let (side, tick) = (self.rule.side, scene.book.tick);
+        let Some(life) = self.state.life.as_mut() else { return };
+        let Some(spread) = spread else {
+            (life.watch, life.visit) = (Watch::Off, life.visit.map(|_| Visit::Stale));
+            return;
+        };
+        life.watch.turn(|level| {
+            let exact = level.plus(spread);
+            match side {
+                Side::Resistance => tick.ceil(exact),
+                Side::Support => tick.floor(exact),
+            }
+        });
+        let is_mid = self.rule.price_from == PriceFrom::Mid;
+        if let Some(Visit::In(stay)) = &mut life.visit {
+            let exact = self.rule.terms.mirror(stay.high).plus(spread);
+            stay.high = self.rule.terms.mirror(if is_mid { exact } else { tick.round(exact) });
         }
     }
 
