@@ -81,7 +81,8 @@ pub(super) fn feed(
     if let (Some(spec), false) = (&spec, texts.one_symbol) {
         let nameless = [
             ("trade.symbol", spec.trade.symbol.is_none()),
-            ("quote.symbol", spec.quote.as_ref().is_some_and(|quote| quote.symbol.is_none())),
+            ("quote.symbol", spec.quote.as_ref().is_some_and(|quote| quote.rows.symbol.is_none())),
+            ("day.symbol", spec.day.as_ref().is_some_and(|day| day.rows.symbol.is_none())),
         ];
         for (place, _) in nameless.iter().filter(|(_, missing)| *missing) {
             let text = "is missing; a feed of several instruments says which one each row is about".into();

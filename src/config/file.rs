@@ -68,6 +68,7 @@ pub(super) const FEED: Shape = shape(
         "ca_file",
         "trade",
         "quote",
+        "day",
     ],
 );
 /// An item of `greet`
@@ -79,6 +80,8 @@ pub(super) const TRADE: Shape =
     shape("feed.trade", &["each", "where", "symbol", "price", "size", "time", "sequence"]);
 /// `[feed.quote]`
 pub(super) const QUOTE: Shape = shape("feed.quote", &["each", "where", "symbol", "bid", "ask", "time"]);
+/// `[feed.day]`
+pub(super) const DAY: Shape = shape("feed.day", &["each", "where", "symbol", "high", "low", "time"]);
 /// `time = { … }`
 pub(super) const TIME: Shape = shape("feed.time", &["at", "unit"]);
 /// `[[level]]`
@@ -227,6 +230,7 @@ pub(super) const SHAPES: &[&Shape] = &[
     &HEARTBEAT,
     &TRADE,
     &QUOTE,
+    &DAY,
     &TIME,
     &LEVEL,
     &CONFIRM,

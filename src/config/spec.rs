@@ -7,14 +7,14 @@ use std::time::Duration;
 use toml::Value;
 
 use super::address;
-use super::file::{GREET, HEARTBEAT, QUOTE, TIME, TRADE};
+use super::file::{DAY, GREET, HEARTBEAT, QUOTE, TIME, TRADE};
 use super::problem::{ProblemKind, Refusal, hint, quoted, shown};
 use super::secret::SecretSource;
 use super::section::{Section, table};
 use super::value;
 use crate::feed::json::spec::{
-    Condition, Greet, Heartbeat, Part, Pointer, QuoteAt, Realtime, Spec, Template, TimeAt, TimeFormat,
-    TradeAt,
+    Condition, DayAt, Greet, Heartbeat, Part, Pointer, QuoteAt, Realtime, RowsAt, Spec, Template, TimeAt,
+    TimeFormat, TradeAt,
 };
 use crate::time::Unit;
 
@@ -124,6 +124,7 @@ pub(super) fn spec(feed: &Section<'_>, texts: &Texts<'_>) -> Option<Spec> {
     let subscribe = feed.require("subscribe", right, |v| texts.per_symbol(v));
     let trade = trade(feed);
     let quote = feed.section("quote", &QUOTE).and_then(|quote| quote_at(&quote, trade.as_ref()));
+    let day = feed.section("day", &DAY).and_then(|day| day_at(&day, trade.as_ref()));
     let period = |key| feed.read(key, value::duration_in(PERIOD));
     Some(Spec {
         headers: feed.read("headers", |v| texts.headers(v)).unwrap_or_default(),
@@ -138,6 +139,7 @@ pub(super) fn spec(feed: &Section<'_>, texts: &Texts<'_>) -> Option<Spec> {
         subscribe: subscribe?,
         trade: trade?,
         quote,
+        day,
     })
 }
 
@@ -193,15 +195,23 @@ fn trade(feed: &Section<'_>) -> Option<TradeAt> {
 fn quote_at(quote: &Section<'_>, trade: Option<&TradeAt>) -> Option<QuoteAt> {
     let bid = quote.require("bid", "like \"/bp\"", pointer);
     let ask = quote.require("ask", "like \"/ap\"", pointer);
-    let each = quote.read("each", pointer).or_else(|| trade.map(|trade| trade.each.clone()));
-    Some(QuoteAt {
+    Some(QuoteAt { rows: rows(quote, trade), bid: bid?, ask: ask? })
+}
+
+fn day_at(day: &Section<'_>, trade: Option<&TradeAt>) -> Option<DayAt> {
+    let high = day.require("high", "like \"/h\"", pointer);
+    let low = day.require("low", "like \"/l\"", pointer);
+    Some(DayAt { rows: rows(day, trade), high: high?, low: low? })
+}
+
+fn rows(section: &Section<'_>, trade: Option<&TradeAt>) -> RowsAt {
+    let each = section.read("each", pointer).or_else(|| trade.map(|trade| trade.each.clone()));
+    RowsAt {
         each: each.unwrap_or(Pointer { segments: Vec::new() }),
-        filter: quote.read("where", conditions).unwrap_or_default(),
-        symbol: quote.read("symbol", pointer),
-        bid: bid?,
-        ask: ask?,
-        time: time(quote),
-    })
+        filter: section.read("where", conditions).unwrap_or_default(),
+        symbol: section.read("symbol", pointer),
+        time: time(section),
+    }
 }
 
 fn time(row: &Section<'_>) -> Option<TimeAt> {

@@ -69,6 +69,7 @@ fn spec(url: &str) -> Spec {
             sequence: None,
         },
         quote: None,
+        day: None,
     }
 }
 

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::value::RawValue;
 
 use crate::feed::drops::{Drop, Drops};
-use crate::feed::json::spec::{Condition, QuoteAt, Realtime, Spec, Template, TradeAt};
+use crate::feed::json::spec::{Condition, Pointer, Realtime, RowsAt, Spec, Template, TradeAt};
 use crate::feed::json::walk::{each, first, holds, number_text};
 use crate::feed::protocol::{Frame, Protocol, Reply, Request, Timing, Verdict};
 use crate::market::symbol::ContractMonth;
@@ -110,7 +110,7 @@ impl Json {
             return;
         }
         self.trades(message, received_at, reply);
-        self.quotes(message, received_at, reply);
+        self.others(message, received_at, reply);
     }
 
     fn trades(&mut self, message: &RawValue, received_at: Timestamp, reply: &mut Reply) {
@@ -135,27 +135,45 @@ impl Json {
         });
     }
 
-    fn quotes(&mut self, message: &RawValue, received_at: Timestamp, reply: &mut Reply) {
-        let Some(at) = &self.spec.quote else { return };
-        let (wires, quality) = (&self.wires, self.quality());
-        let drops = &mut self.drops;
-        each(message, &at.each.segments, &mut |row| {
-            if !is_row(row, &at.filter) {
-                return;
-            }
-            match wire_of(row, at.symbol.as_ref().map(|at| at.segments.as_slice()), wires) {
-                Ok(wire) => reply.ticks.push(Tick {
+    /// Quotes and the range of the trade date.
+    fn others(&mut self, message: &RawValue, received_at: Timestamp, reply: &mut Reply) {
+        let quality = self.quality();
+        let Self { spec, wires, drops, .. } = self;
+        let mut read = |at: &RowsAt, update: &dyn Fn(&RawValue) -> Option<Update>| {
+            each(message, &at.each.segments, &mut |row| {
+                if !is_row(row, &at.filter) {
+                    return;
+                }
+                let (wire, update) = match (wire_of(row, at.symbol.as_ref(), wires), update(row)) {
+                    (Ok(wire), Some(update)) => (wire, update),
+                    (Ok(_), None) => return,
+                    (Err(reason), _) => return drops.count(reason),
+                };
+                reply.ticks.push(Tick {
                     instrument: wire.instrument,
                     contract: wire.contract,
-                    update: quote(row, at),
+                    update,
                     exchange_at: at.time.as_ref().and_then(|time| row::time(row, time).ok().flatten()),
                     received_at,
                     sequence: None,
                     quality,
-                }),
-                Err(reason) => drops.count(reason),
-            }
-        });
+                });
+            });
+        };
+        if let Some(at) = &spec.quote {
+            read(&at.rows, &|row| {
+                let price = |at| row::price(row, at).ok();
+                Some(Update::Quote { bid: price(&at.bid), ask: price(&at.ask) })
+            });
+        }
+        if let Some(at) = &spec.day {
+            read(&at.rows, &|row| {
+                let price = |at| row::price(row, at).ok();
+                // Before the first trade of a day there is neither.
+                let (high, low) = (price(&at.high), price(&at.low));
+                (high.is_some() || low.is_some()).then_some(Update::Range { high, low })
+            });
+        }
     }
 
     const fn quality(&self) -> Quality {
@@ -242,7 +260,7 @@ fn is_row(row: &RawValue, filter: &[Condition]) -> bool {
 type Trade<'w> = (&'w Wire, Update, Option<Timestamp>, Option<u64>);
 
 fn trade<'w>(row: &RawValue, at: &TradeAt, wires: &'w [Wire], drops: &mut Drops) -> Result<Trade<'w>, Drop> {
-    let wire = wire_of(row, at.symbol.as_ref().map(|at| at.segments.as_slice()), wires)?;
+    let wire = wire_of(row, at.symbol.as_ref(), wires)?;
     let price = row::price(row, &at.price)?;
     let size = at.size.as_ref().map_or(Ok(0), |at| row::size(row, at))?;
     let time = at.time.as_ref().map_or(Ok(None), |at| row::time(row, at)).unwrap_or_else(|reason| {
@@ -254,13 +272,9 @@ fn trade<'w>(row: &RawValue, at: &TradeAt, wires: &'w [Wire], drops: &mut Drops)
     Ok((wire, Update::Trade { price, size }, time, sequence))
 }
 
-fn quote(row: &RawValue, at: &QuoteAt) -> Update {
-    Update::Quote { bid: row::price(row, &at.bid).ok(), ask: row::price(row, &at.ask).ok() }
-}
-
-fn wire_of<'w>(row: &RawValue, at: Option<&[spec::Segment]>, wires: &'w [Wire]) -> Result<&'w Wire, Drop> {
+fn wire_of<'w>(row: &RawValue, at: Option<&Pointer>, wires: &'w [Wire]) -> Result<&'w Wire, Drop> {
     let Some(at) = at else { return wires.first().ok_or(Drop::UnknownSymbol) };
-    let value = first(row, at).ok_or(Drop::WrongShape)?;
+    let value = first(row, &at.segments).ok_or(Drop::WrongShape)?;
     let symbol = number_text(value).ok_or(Drop::WrongShape)?;
     wires.iter().find(|wire| wire.symbol == symbol).ok_or(Drop::UnknownSymbol)
 }

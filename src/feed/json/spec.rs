@@ -34,6 +34,8 @@ pub struct Spec {
     pub trade: TradeAt,
     /// How quotes are found in a message.
     pub quote: Option<QuoteAt>,
+    /// Where the range of the trade date stands.
+    pub day: Option<DayAt>,
 }
 
 /// Text with `${name}` in it: a secret's name, or `symbol`. Never printed once filled in.
@@ -123,21 +125,39 @@ pub struct TradeAt {
     pub sequence: Option<Pointer>,
 }
 
-/// How quotes are found in a message.
+/// Which rows of a message are about something other than trades.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuoteAt {
+pub struct RowsAt {
     /// From the message to its rows; the trade's when not given.
     pub each: Pointer,
     /// A row counts when it fulfils all of these.
     pub filter: Vec<Condition>,
     /// From the row to the vendor's symbol; `None` when the feed carries one instrument only.
     pub symbol: Option<Pointer>,
+    /// From the row to the exchange's time.
+    pub time: Option<TimeAt>,
+}
+
+/// How quotes are found in a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuoteAt {
+    /// Which rows.
+    pub rows: RowsAt,
     /// From the row to the best bid.
     pub bid: Pointer,
     /// From the row to the best offer.
     pub ask: Pointer,
-    /// From the row to the exchange's time.
-    pub time: Option<TimeAt>,
+}
+
+/// How the range of the trade date is found in a message: a conflated feed may not show every print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayAt {
+    /// Which rows.
+    pub rows: RowsAt,
+    /// From the row to the highest trade.
+    pub high: Pointer,
+    /// From the row to the lowest trade.
+    pub low: Pointer,
 }
 
 /// Where a time stands, and how it is written.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::feed::json::spec::{Greet, Heartbeat, Pointer, TimeAt, TimeFormat};
+use crate::feed::json::spec::{DayAt, Greet, Heartbeat, Pointer, QuoteAt, TimeAt, TimeFormat};
 use crate::time::Unit;
 
 fn at(text: &str) -> Pointer {
@@ -19,6 +19,10 @@ fn is(pointer: &str, value: serde_json::Value) -> Condition {
 
 fn template(text: &str) -> Template {
     Template::parse(text).unwrap()
+}
+
+fn rows(event: &str) -> RowsAt {
+    RowsAt { each: at("/*"), filter: vec![is("/ev", json!(event))], symbol: Some(at("/sym")), time: None }
 }
 
 /// Massive's futures feed.
@@ -52,14 +56,8 @@ fn spec() -> Spec {
             time: Some(TimeAt { at: at("/t"), format: TimeFormat::Unix(Unit::Ms) }),
             sequence: Some(at("/q")),
         },
-        quote: Some(QuoteAt {
-            each: at("/*"),
-            filter: vec![is("/ev", json!("Q"))],
-            symbol: Some(at("/sym")),
-            bid: at("/bp"),
-            ask: at("/ap"),
-            time: None,
-        }),
+        quote: Some(QuoteAt { rows: rows("Q"), bid: at("/bp"), ask: at("/ap") }),
+        day: Some(DayAt { rows: rows("D"), high: at("/h"), low: at("/l") }),
     }
 }
 
@@ -146,6 +144,21 @@ fn trades_and_quotes_are_read_in_order_with_every_digit() {
     assert_eq!((reply.ticks[0].sequence, reply.ticks[0].instrument), (Some(8_412_377), InstrumentId(3)));
     assert_eq!(reply.ticks[1].update, Update::Trade { price: "2451.4".parse().unwrap(), size: 0 });
     assert_eq!(reply.ticks[2].update, Update::Quote { bid: Some("2451.2".parse().unwrap()), ask: None });
+}
+
+#[test]
+fn the_range_of_the_day_is_read_as_far_as_it_is_given() {
+    let reply = hear(
+        &mut greeted(),
+        r#"[{"ev":"D","sym":"RTYZ6","h":2451.3,"l":2440},{"ev":"D","sym":"RTYZ6","h":"2452","l":null},
+            {"ev":"D","sym":"RTYZ6","h":0,"l":0}]"#,
+    );
+    let updates: Vec<Update> = reply.ticks.iter().map(|tick| tick.update).collect();
+    let p = |text: &str| Some(text.parse().unwrap());
+    assert_eq!(
+        updates,
+        [Update::Range { high: p("2451.3"), low: p("2440") }, Update::Range { high: p("2452"), low: None }]
+    );
 }
 
 #[test]
