@@ -39,8 +39,23 @@ pub(super) const RETRY: Shape = shape("retry", &["delays", "give_up_after"]);
 /// `[instrument.X]`
 pub(super) const INSTRUMENT: Shape = shape(
     "instrument",
-    &["name", "index", "tick", "point_value", "mic", "dated", "roll", "guard", "basis", "holidays"],
+    &[
+        "name",
+        "index",
+        "tick",
+        "point_value",
+        "mic",
+        "dated",
+        "roll",
+        "guard",
+        "basis",
+        "hours",
+        "zone",
+        "holidays",
+    ],
 );
+/// An item of `hours`
+pub(super) const HOURS: Shape = shape("instrument.hours", &["since", "open", "close", "rth", "pause"]);
 /// An item of `holidays`
 pub(super) const HOLIDAY: Shape = shape("instrument.holidays", &["date", "rule", "at", "name"]);
 /// `roll = { … }`
@@ -222,6 +237,7 @@ pub(super) const SHAPES: &[&Shape] = &[
     &LOG,
     &RETRY,
     &INSTRUMENT,
+    &HOURS,
     &HOLIDAY,
     &ROLL,
     &BASIS,

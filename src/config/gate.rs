@@ -83,7 +83,7 @@ fn time_of_day(value: &Value) -> Result<Time, Refusal> {
 }
 
 /// A zone by its IANA name, as the bundled database spells it.
-fn zone(value: &Value) -> Result<String, Refusal> {
+pub(super) fn zone(value: &Value) -> Result<String, Refusal> {
     let name = value::text(value)?;
     let zones = TimeZoneDatabase::bundled();
     let found = zones.get(name).ok().and_then(|zone| zone.iana_name().map(str::to_owned));

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::civil::{Date, Time, Weekday};
 use toml::Value;
 
-use super::file::{HOLIDAY, INSTRUMENT, ROLL};
+use super::file::{INSTRUMENT, ROLL};
 use super::problem::{ProblemKind, Refusal, nearest, quoted};
 use super::section::{Section, table};
+use super::sessions;
 use super::value;
-use crate::market::calendar::{Calendar, DayRule, Exception};
+use crate::market::calendar::Calendar;
 use crate::market::instrument::{BUILTIN_ROOTS, Instrument, RollPolicy};
 use crate::market::price::{Distance, Price, TickSize};
 use crate::market::symbol::{Root, Symbol};
@@ -158,10 +158,7 @@ fn change(section: &Section<'_>, instrument: &mut Instrument, near_year: i16) {
     if let Some(dated) = section.read("dated", value::flag) {
         instrument.dated = dated;
     }
-    let days = holidays(section);
-    if !days.is_empty() {
-        instrument.calendar = instrument.calendar.clone().with_exceptions(days);
-    }
+    instrument.calendar = sessions::calendar(section, &instrument.calendar);
     if let Some(policy) = roll(section, instrument.root, near_year) {
         if !instrument.dated {
             section.refuse("roll", "has no meaning without contract months (dated = false)");
@@ -196,66 +193,6 @@ fn roll(section: &Section<'_>, root: Root, near_year: i16) -> Option<RollPolicy>
     days.or(explicit)
 }
 
-/// The days on which this instrument's sessions differ; one that is built in is replaced.
-fn holidays(section: &Section<'_>) -> Vec<Exception> {
-    let mut dates = BTreeSet::new();
-    let mut days = Vec::new();
-    for item in section.sections("holidays", &HOLIDAY) {
-        let Some(day) = holiday(&item) else { continue };
-        if !dates.insert(day.date) {
-            item.refuse("date", format!("{} stands here twice; a day has one rule", day.date));
-        }
-        days.push(day);
-    }
-    days
-}
-
-fn holiday(item: &Section<'_>) -> Option<Exception> {
-    let date = item.require("date", "a day like \"2027-01-09\"", weekday);
-    let rule = item.require("rule", "closed, halt or early_close", day_rule(item));
-    let name = item.read("name", value::name);
-    Some(Exception { date: date?, rule: rule?, name: name.map_or("holiday".into(), Into::into) })
-}
-
-fn day_rule<'a>(item: &'a Section<'_>) -> impl FnOnce(&Value) -> Result<DayRule, Refusal> + use<'a> {
-    /// What a stop at some time makes of the day; nothing needs a time when there is no session.
-    type Rule = Option<fn(Time) -> DayRule>;
-    const WORDS: &[(&str, Rule)] =
-        &[("closed", None), ("halt", Some(DayRule::Halt)), ("early_close", Some(DayRule::EarlyClose))];
-    let at = item.get("at").map(clock_time);
-    move |value| match (value::choice(WORDS, &[])(value)?, at) {
-        (None, None) => Ok(DayRule::Closed),
-        (None, Some(_)) => Err("\"closed\" has no time: leave out at, or say halt or early_close".into()),
-        (Some(_), None) => Err("needs its time, like at = \"12:00\"".into()),
-        (Some(rule), Some(at)) => Ok(rule(at?)),
-    }
-}
-
-fn weekday(value: &Value) -> Result<Date, Refusal> {
-    let text = match value {
-        Value::Datetime(date) => date.to_string(),
-        Value::String(_)
-        | Value::Integer(_)
-        | Value::Float(_)
-        | Value::Boolean(_)
-        | Value::Array(_)
-        | Value::Table(_) => value::text(value)?.to_owned(),
-    };
-    let date = Date::strptime("%Y-%m-%d", &text);
-    let date = date.map_err(|_| format!("{} is not a day like \"2027-01-09\"", quoted(&text)))?;
-    if matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday) {
-        let day = format!("{:?}", date.weekday());
-        return Err(format!("{date} is a {day}, on which no session ends; name the weekday").into());
-    }
-    Ok(date)
-}
-
-fn clock_time(value: &Value) -> Result<Time, Refusal> {
-    let text = value::text(value)?;
-    let time = Time::strptime("%H:%M", text);
-    time.map_err(|_| format!("{} is not a time of the day like \"12:00\"", quoted(text)).into())
-}
-
 fn tick_size(value: &Value) -> Result<TickSize, Refusal> {
     TickSize::new(value::price(value)?).map_err(|e| e.to_string().into())
 }
@@ -271,61 +208,4 @@ fn market_code(value: &Value) -> Result<String, Refusal> {
         return Ok(text.to_owned());
     }
     Err(format!("{} is not a market identifier code like \"XCME\"", quoted(text)).into())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use crate::config::{Config, ConfigError};
-    use crate::market::calendar::DayRule;
-
-    fn load(holidays: &str) -> Result<Config, ConfigError> {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("breakwatch.toml");
-        let level = "[[level]]\nname = \"a\"\ninstrument = \"RTY\"\nprice = 2500\n";
-        std::fs::write(&file, format!("[instrument.RTY]\nholidays = [{holidays}]\n{level}")).unwrap();
-        Config::load(Some(&file), &BTreeMap::new(), 2026)
-    }
-
-    #[test]
-    fn a_configured_day_changes_the_calendar_and_replaces_a_built_in_one() {
-        let config = load(
-            "{ date = \"2027-01-08\", rule = \"halt\", at = \"12:00\", name = \"mourning\" }, \
-             { date = 2026-11-27, rule = \"closed\" }",
-        );
-        let calendar = &config.unwrap().instruments[0].calendar;
-        let rule = |year, month, day| {
-            calendar
-                .exception(jiff::civil::date(year, month, day))
-                .map(|e| (e.rule, e.name.clone().into_owned()))
-        };
-        let noon = jiff::civil::time(12, 0, 0, 0);
-        assert_eq!(rule(2027, 1, 8), Some((DayRule::Halt(noon), "mourning".into())));
-        assert_eq!(rule(2026, 11, 27), Some((DayRule::Closed, "holiday".into())));
-        assert_eq!(rule(2026, 11, 30), None);
-    }
-
-    #[test]
-    fn a_wrong_day_is_told_with_what_would_be_right() {
-        for (wrong, told) in [
-            ("{ date = \"2027-01-09\", rule = \"closed\" }", "2027-01-09 is a Saturday"),
-            ("{ date = \"9 Jan\", rule = \"closed\" }", "\"9 Jan\" is not a day like"),
-            ("{ date = \"2027-01-08\", rule = \"close\" }", "did you mean \"closed\"?"),
-            ("{ date = \"2027-01-08\", rule = \"halt\" }", "needs its time"),
-            (
-                "{ date = \"2027-01-08\", rule = \"halt\", at = \"25:00\" }",
-                "\"25:00\" is not a time of the day",
-            ),
-            ("{ date = \"2027-01-08\", rule = \"closed\", at = \"12:00\" }", "has no time"),
-            ("{ rule = \"closed\" }", "date: is missing"),
-            (
-                "{ date = \"2027-01-08\", rule = \"closed\" }, { date = \"2027-01-08\", rule = \"closed\" }",
-                "2027-01-08 stands here twice",
-            ),
-        ] {
-            let error = load(wrong).unwrap_err().to_string();
-            assert!(error.contains(told), "{wrong}: {error}");
-        }
-    }
 }

@@ -35,6 +35,7 @@ pub mod secret;
 pub mod secrets;
 mod section;
 pub mod service;
+mod sessions;
 mod settings;
 mod source;
 mod spec;

@@ -14,7 +14,8 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Serialize};
 
 use crate::market::holidays;
-use crate::market::session::{CME_EQUITY, Hours, Session};
+pub use crate::market::session::Hours;
+use crate::market::session::{CME_EQUITY, REGULAR, Session};
 use crate::time::Timestamp;
 
 mod bounds;
@@ -93,9 +94,9 @@ struct Inner {
     name: &'static str,
     zone: TimeZone,
     /// How people name the zone.
-    zone_label: &'static str,
+    zone_label: Cow<'static, str>,
     /// Newest first; the last one holds from the beginning.
-    hours: &'static [Hours; 3],
+    hours: Vec<Hours>,
     exceptions: BTreeMap<Date, Exception>,
 }
 
@@ -108,8 +109,8 @@ impl Calendar {
             let inner = Inner {
                 name: "cme equity",
                 zone: chicago(),
-                zone_label: "CT",
-                hours: &CME_EQUITY,
+                zone_label: "CT".into(),
+                hours: CME_EQUITY.to_vec(),
                 exceptions,
             };
             Calendar(Arc::new(inner))
@@ -121,6 +122,39 @@ impl Calendar {
     #[must_use]
     pub fn with_exceptions(mut self, exceptions: impl IntoIterator<Item = Exception>) -> Self {
         Arc::make_mut(&mut self.0).exceptions.extend(exceptions.into_iter().map(|e| (e.date, e)));
+        self
+    }
+
+    /// This calendar without what is different on these days.
+    #[must_use]
+    pub fn with_regular(mut self, days: impl IntoIterator<Item = Date>) -> Self {
+        let exceptions = &mut Arc::make_mut(&mut self.0).exceptions;
+        for day in days {
+            exceptions.remove(&day);
+        }
+        self
+    }
+
+    /// This calendar with other regular hours, each from its own date on: from the first one on they replace all that is
+    /// known.
+    #[must_use]
+    pub fn with_hours(mut self, hours: impl IntoIterator<Item = Hours>) -> Self {
+        let mut given: Vec<Hours> = hours.into_iter().collect();
+        given.sort_by_key(|hours| std::cmp::Reverse(hours.since));
+        if let Some(first) = given.last().map(|hours| hours.since) {
+            let known = &mut Arc::make_mut(&mut self.0).hours;
+            known.retain(|hours| hours.since < first);
+            given.append(known);
+            *known = given;
+        }
+        self
+    }
+
+    /// This calendar with its times in another zone, which people know by this name.
+    #[must_use]
+    pub fn in_zone(mut self, zone: TimeZone, label: String) -> Self {
+        let inner = Arc::make_mut(&mut self.0);
+        (inner.zone, inner.zone_label) = (zone, label.into());
         self
     }
 
@@ -268,8 +302,8 @@ impl Calendar {
     }
 
     fn hours(&self, date: Date) -> Hours {
-        let [newest, older @ ..] = self.0.hours;
-        std::iter::once(newest).chain(older).find(|h| h.since <= date).copied().unwrap_or(*newest)
+        let hours = self.0.hours.iter().find(|h| h.since <= date).or_else(|| self.0.hours.last());
+        hours.copied().unwrap_or(REGULAR)
     }
 
     /// The date of the session to which a local time belongs, if there is a session.

@@ -10,31 +10,36 @@ use crate::market::calendar::{DayRule, Phase};
 const CASH_LEAD: Duration = Duration::from_secs(15 * 60);
 
 /// The regular hours of Monday to Friday, local time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hours {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hours {
     /// The first trade date with these hours.
-    pub(super) since: Date,
+    pub since: Date,
     /// The open, on the evening before.
-    pub(super) open: Time,
-    pub(super) close: Time,
-    rth_open: Time,
-    rth_close: Time,
+    pub open: Time,
+    /// The close.
+    pub close: Time,
+    /// The regular trading hours of the cash market.
+    pub rth: (Time, Time),
     /// A halt in the afternoon.
-    pause: Option<(Time, Time)>,
+    pub pause: Option<(Time, Time)>,
 }
 
 const OLD_PAUSE: Option<(Time, Time)> = Some((Time::constant(15, 15, 0, 0), Time::constant(15, 30, 0, 0)));
 
-/// Equity index futures on Globex, newest first.
+/// Equity index futures on Globex, now.
+pub(super) const REGULAR: Hours =
+    equity_hours(Date::constant(2021, 6, 28), Time::constant(16, 0, 0, 0), None);
+
+/// The same, newest first.
 pub(super) const CME_EQUITY: [Hours; 3] = [
-    equity_hours(Date::constant(2021, 6, 28), Time::constant(16, 0, 0, 0), None),
+    REGULAR,
     equity_hours(Date::constant(2015, 9, 21), Time::constant(16, 0, 0, 0), OLD_PAUSE),
     equity_hours(Date::MIN, Time::constant(16, 15, 0, 0), OLD_PAUSE),
 ];
 
 const fn equity_hours(since: Date, close: Time, pause: Option<(Time, Time)>) -> Hours {
-    let (open, rth_open) = (Time::constant(17, 0, 0, 0), Time::constant(8, 30, 0, 0));
-    Hours { since, open, close, rth_open, rth_close: Time::constant(15, 0, 0, 0), pause }
+    let rth = (Time::constant(8, 30, 0, 0), Time::constant(15, 0, 0, 0));
+    Hours { since, open: Time::constant(17, 0, 0, 0), close, rth, pause }
 }
 
 /// One session, in local time.
@@ -56,18 +61,18 @@ impl Session {
             return None;
         }
         let (close, rth_close, halted) = match rule {
-            None => (hours.close, hours.rth_close, false),
+            None => (hours.close, hours.rth.1, false),
             Some(DayRule::Closed) => return None,
             Some(DayRule::EarlyClose(t)) => (t, t.saturating_sub(CASH_LEAD), false),
             Some(DayRule::Halt(t)) => (t, Time::MIN, true),
         };
-        let (close, rth_close) = (close.min(hours.close), rth_close.min(hours.rth_close));
+        let (close, rth_close) = (close.min(hours.close), rth_close.min(hours.rth.1));
         let on_day = |(start, end): (Time, Time)| (day.to_datetime(start), day.to_datetime(end));
         Some(Self {
             day,
             opens: day.yesterday().ok()?.to_datetime(hours.open),
             closes: day.to_datetime(close),
-            rth: Some((hours.rth_open, rth_close)).filter(|(start, end)| start < end).map(on_day),
+            rth: Some((hours.rth.0, rth_close)).filter(|(start, end)| start < end).map(on_day),
             pause: hours.pause.filter(|(_, end)| *end <= close).map(on_day),
             halted,
         })

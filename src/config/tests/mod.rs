@@ -179,7 +179,7 @@ fn the_examples_of_the_documentation_load() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 3);
+    assert_eq!(examples, 4);
 }
 
 #[test]
