@@ -10,7 +10,9 @@ use crate::engine::derive::atr::AverageTrueRange;
 use crate::engine::derive::{Day, Minute, News, Source};
 use crate::engine::guard::Print;
 use crate::engine::index::LevelIndex;
+use crate::engine::level::Level;
 use crate::engine::rule::{Half, PriceFrom};
+use crate::engine::state::Latch;
 use crate::engine::{Engine, Step, index_of};
 use crate::event::{Event, Kind, Numbers, Px, Reason, Severity, ThreadId};
 use crate::market::price::Price;
@@ -137,10 +139,14 @@ impl Engine {
     ) {
         for place in places {
             let derived = self.books.get(id).and_then(|book| book.derived.get(*place));
-            let Some(Derived { source, deriver, levels, .. }) = derived else { continue };
+            let Some(Derived { deriver, levels, .. }) = derived else { continue };
             let to = deriver.value().map(|value| value.price);
-            let severity = if source.develops() { Severity::Info } else { Severity::Normal };
             for level in levels.clone() {
+                // What was said to be without a place has one again: that is for people. Every other move is for the
+                // history.
+                let unplaced = |level: &Level| matches!(level.state.latch, Latch::Unplaced);
+                let was_unplaced = self.levels.get(index_of(level)).is_some_and(unplaced);
+                let severity = if was_unplaced { Severity::Normal } else { Severity::Info };
                 self.move_to(level, to, (at, now), (Reason::Derived, severity), step);
             }
         }

@@ -112,28 +112,6 @@ impl Source {
             | Self::Trendline { .. } => false,
         }
     }
-
-    /// Whether its value moves while a session is open.
-    #[must_use]
-    pub const fn develops(&self) -> bool {
-        match self {
-            Self::Developing { .. } | Self::RecordHigh | Self::Vwap { .. } | Self::Trendline { .. } => true,
-            Self::Sma { bar, .. }
-            | Self::Ema { bar, .. }
-            | Self::Donchian { bar, .. }
-            | Self::Swing { bar, .. } => match bar {
-                BarSize::Length(_) => true,
-                BarSize::Day => false,
-            },
-            Self::Round { .. }
-            | Self::Prior { .. }
-            | Self::Overnight { .. }
-            | Self::OpeningRange { .. }
-            | Self::High52w
-            | Self::RecordClose
-            | Self::Pivot { .. } => false,
-        }
-    }
 }
 
 /// No period has more trade dates.

@@ -71,6 +71,17 @@ fn a_level_that_moves_past_the_price_does_not_break() {
 }
 
 #[test]
+fn a_daily_move_is_for_the_history_and_not_for_people() {
+    let mut world = taught(vec![prior_high()], &[day(20_241_122, "2419", "2380", "2418")]);
+    world.tick(trade("2409", -16 * 3_600_000));
+    world.trades(&["2410", "2415"]);
+    world.steps();
+    world.tick(trade("2410", 86_400_000));
+    let moved = world.only(Kind::LevelMoved);
+    assert_eq!((moved.severity, moved.level_price.unwrap().to_string()), (Severity::Info, "2415.0".into()));
+}
+
+#[test]
 fn a_level_without_history_says_so_once_and_is_watched_when_it_has_one() {
     let mut world = World::new(vec![prior_high()]);
     world.trades(&["2410"]).wait(60_000).trades(&["2411"]).wait(60_000);
