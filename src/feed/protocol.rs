@@ -86,6 +86,9 @@ pub trait Protocol {
     /// Subscribes to everything again.
     fn subscribe(&mut self, reply: &mut Reply);
 
+    /// Whether a tick is of the contract that is watched; one that is only looked at before its time breaks no silence.
+    fn is_in_force(&self, tick: &Tick) -> bool;
+
     /// It is time for a heartbeat.
     fn beat(&mut self, reply: &mut Reply);
 

@@ -435,7 +435,7 @@ impl<P: Protocol> Session<P> {
 
     fn printed(&mut self, tick: &Tick, now: Now) {
         let State::Live { since, printed, quiet, .. } = &mut self.state else { return };
-        if tick.quality != Quality::Snapshot {
+        if tick.quality != Quality::Snapshot && self.protocol.is_in_force(tick) {
             (*printed, *quiet) = (now.moment, false);
         }
         if now.moment.since(*since) >= self.limits.healthy_after {

@@ -35,6 +35,7 @@ pub struct Wire {
 #[derive(Debug)]
 pub struct Json {
     spec: Spec,
+    /// Of each instrument the contract in force first.
     wires: Vec<Wire>,
     secrets: BTreeMap<String, SecretString>,
     /// The greeting's next step; past the end once greeted.
@@ -230,6 +231,11 @@ impl Protocol for Json {
         for wire in &self.wires {
             reply.send.push(self.fill(&self.spec.subscribe, &wire.symbol, json_escape));
         }
+    }
+
+    fn is_in_force(&self, tick: &Tick) -> bool {
+        let of_instrument = self.wires.iter().find(|wire| wire.instrument == tick.instrument);
+        of_instrument.is_some_and(|first| first.contract == tick.contract)
     }
 
     fn beat(&mut self, reply: &mut Reply) {

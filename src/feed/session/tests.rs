@@ -6,6 +6,7 @@ use super::*;
 use crate::feed::drops::Drops;
 use crate::feed::protocol::{Request, Timing};
 use crate::market::price::Price;
+use crate::market::symbol::ContractMonth;
 
 /// Says `hello`, is ready on `ok`, refuses on `no`, is kicked on `out`; a number is a trade at that price.
 #[derive(Default)]
@@ -39,11 +40,14 @@ impl Protocol for Toy {
             "out" => reply.verdict = Verdict::Kicked("out".into()),
             "again" => reply.verdict = Verdict::Reconnect("again".into()),
             text => {
+                let next = ContractMonth { year: 2027, month: 3 };
+                let contract = text.starts_with("next ").then_some(next);
+                let text = text.trim_start_matches("next ");
                 let (price, at) = text.split_once('@').map_or((text, None), |(p, at)| (p, at.parse().ok()));
                 let Ok(price) = price.parse::<Price>() else { return };
                 reply.ticks.push(Tick {
                     instrument: InstrumentId(0),
-                    contract: None,
+                    contract,
                     update: Update::Trade { price, size: 1 },
                     exchange_at: at.map(wall),
                     received_at,
@@ -56,6 +60,10 @@ impl Protocol for Toy {
 
     fn subscribe(&mut self, reply: &mut Reply) {
         reply.send.push("subscribe".into());
+    }
+
+    fn is_in_force(&self, tick: &Tick) -> bool {
+        tick.contract.is_none()
     }
 
     fn beat(&mut self, reply: &mut Reply) {
@@ -188,6 +196,17 @@ fn a_silent_market_is_asked_again_and_then_left() {
     }
     said.retain(|word| word != "beat" && word != "ping");
     assert_eq!(said, ["quiet", "subscribe", "close", "MarketSilent"]);
+}
+
+#[test]
+fn prints_of_the_next_contract_break_no_silence() {
+    let mut world = World::live();
+    let mut said = Vec::new();
+    for second in (30..=120).step_by(30) {
+        said.extend(world.until(second));
+        world.say(&format!("next 2450@{second}"));
+    }
+    assert!(said.contains(&"quiet".to_owned()), "{said:?}");
 }
 
 #[test]
