@@ -70,13 +70,6 @@ impl<'a> Lints<'a> {
                 "expired at {end}; it can never fire; give it a later `expires`, or take it out"
             ));
         }
-        if let (Some(start), Some(end)) = (rule.starts, rule.expires)
-            && start >= end
-        {
-            found.push(format!(
-                "starts at {start}, but expires at {end}; it can never fire; `starts` must be earlier"
-            ));
-        }
         if let Some(month) = rule.contract
             && instrument.last_trade(month) <= self.at
         {
@@ -226,7 +219,9 @@ fn impatient(rule: &Rule) -> Vec<String> {
     let long = rule.confirm.iter().filter(|condition| least(condition) > within);
     let text = |condition: &Confirm| {
         let (word, within) = (crate::engine::confirm::word(condition), crate::time::format_duration(within));
-        format!("{word} takes longer than `within` ({within}); it can never fire; make `within` longer")
+        format!(
+            "{word} takes longer than `confirm_within` ({within}); it can never fire; make `confirm_within` longer"
+        )
     };
     long.map(text).collect()
 }
@@ -243,4 +238,91 @@ fn wrong_side(rule: &Rule, said: &Explanation) -> Option<String> {
     Some(format!(
         "{is} the last price {last}: it waits until price is back to {rearm}; is side = \"{other}\" meant?"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::engine::{Input, Step};
+    use crate::market::symbol::ContractMonth;
+    use crate::market::tick::{Item, Quality, Tick, Update};
+
+    const NOW: &str = "2026-11-24T15:00:00Z";
+
+    /// What is told of the levels of a file, after a trade at 2,450.
+    fn told(levels: &str) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("breakwatch.toml");
+        let feed = "[[feed]]\nname = \"f\"\nkind = \"json\"\nurl = \"ws://127.0.0.1:1/\"\nsubscribe = \"x\"\n\
+                    realtime = true\ninstruments = { RTY = \"RTYZ6\" }\ntrade = { price = \"/p\" }\n";
+        std::fs::write(&file, format!("{feed}{levels}")).unwrap();
+        let config = Config::load(Some(&file), &BTreeMap::new(), 2026).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut engine = runtime.block_on(crate::cli::explain::engine(&config, None)).unwrap();
+        let at = NOW.parse().unwrap();
+        let instrument = config.instruments.iter().position(|i| i.root.as_str() == "RTY").unwrap();
+        engine.handle(
+            &Input::Item(Item::Tick(Tick {
+                instrument: InstrumentId(u32::try_from(instrument).unwrap()),
+                contract: Some(ContractMonth { year: 2026, month: 12 }),
+                update: Update::Trade { price: "2450".parse().unwrap(), size: 1 },
+                exchange_at: Some(at),
+                received_at: at,
+                sequence: None,
+                quality: Quality::Live,
+            })),
+            &mut Step::default(),
+        );
+        let said = engine.explain_all(at);
+        let mut lints = Lints::new(&config, at, false);
+        let of = |rule: &Rule| said.iter().find(|said| *said.name == *rule.name && said.side == rule.side);
+        config.levels.iter().flat_map(|rule| lints.of(rule, of(rule))).collect()
+    }
+
+    #[track_caller]
+    fn one(keys: &str, expected: &str) {
+        let told = told(&format!("[[level]]\nname = \"a\"\ninstrument = \"RTY\"\n{keys}\n"));
+        assert!(matches!(told.as_slice(), [text] if text.contains(expected)), "{keys}: {told:?}");
+    }
+
+    #[test]
+    fn a_rule_that_can_fire_is_not_spoken_of() {
+        assert_eq!(told("[[level]]\nname = \"a\"\ninstrument = \"RTY\"\nprice = 2500\n"), [""; 0]);
+    }
+
+    #[test]
+    fn a_rule_whose_time_is_over_or_never_comes_is_named() {
+        one("price = 2500\nexpires = 2026-11-20T00:00:00Z", "expired at 2026-11-20");
+        one("price = 2500\ncontract = \"RTYU6\"", "RTYU6 stopped trading at 2026-09-18");
+        one(
+            "price = 2500\nsessions = \"rth\"\nbetween = [\"20:00\", \"21:00\"]",
+            "have no open moment in common",
+        );
+        one(
+            "price = 2500\nconfirm = [{ hold = \"10m\" }]\nconfirm_within = \"5m\"",
+            "takes longer than `confirm_within` (5m)",
+        );
+    }
+
+    #[test]
+    fn a_rule_that_waits_for_what_does_not_come_is_named() {
+        one("price = 2500\nwhen = [{ instrument = \"ES\", above = 6000 }]", "no feed brings ES");
+        one("source = { kind = \"prior_day\", of = \"high\" }", "breakwatch import");
+        one("price = 2500\nconfirm = [{ relative_volume = 1.5 }]", "what volume is usual is not known");
+        one("price = 2500\nmargin = \"0.5 atr\"", "needs 14 trade dates");
+    }
+
+    #[test]
+    fn a_level_that_lies_oddly_is_named() {
+        one("price = 2440", "is side = \"support\" meant?");
+        one("price = 2460\nside = \"support\"", "is side = \"resistance\" meant?");
+        one("price = 2200\nside = \"support\"", "beyond the price limit of about");
+        let levels: String = ["2400", "2500", "2550", "25500"]
+            .map(|price| format!("[[level]]\nname = \"{price}\"\ninstrument = \"RTY\"\nprice = {price}\n"))
+            .concat();
+        let told = told(&levels);
+        assert!(told.iter().any(|text| text.contains("\"25500\": 25500 is far from")), "{told:?}");
+    }
 }
