@@ -5,6 +5,7 @@ mod lessons;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::engine::basis::Basis;
 use crate::engine::closes::Closes;
@@ -29,6 +30,10 @@ use crate::time::Timestamp;
 
 /// The place of a book in the engine's list.
 pub type BookIndex = usize;
+
+/// The books of one instrument: its front, and the months that rules name. With thousands of instruments a list on the
+/// heap for each is one more miss of the cache for every tick.
+pub type BooksOf = SmallVec<[BookIndex; 2]>;
 
 /// Exchange times this far back on a live connection are doubted.
 const BACKWARDS_NS: i64 = 5_000_000_000;

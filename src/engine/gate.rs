@@ -1,6 +1,6 @@
 //! What must be true beside the price: sessions, days, times, and what other instruments do.
 
-use crate::engine::book::{Book, BookIndex};
+use crate::engine::book::{Book, BooksOf};
 use crate::engine::rule::{PriceFrom, Strength, Terms, When};
 use crate::engine::scene::{Remark, Scene};
 use crate::market::price::Price;
@@ -13,7 +13,7 @@ pub struct Market<'a> {
     /// Every book.
     pub books: &'a [Book],
     /// Which books an instrument has; the first one that is not pinned is its front.
-    pub by_instrument: &'a [Vec<BookIndex>],
+    pub by_instrument: &'a [BooksOf],
 }
 
 impl<'a> Market<'a> {

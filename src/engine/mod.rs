@@ -43,7 +43,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::basis::Basis;
-use crate::engine::book::{Book, BookIndex, Derived};
+use crate::engine::book::{Book, BookIndex, BooksOf, Derived};
 use crate::engine::changed::Changed;
 use crate::engine::derive::atr::AverageTrueRange;
 use crate::engine::derive::volume::VolumeProfile;
@@ -188,7 +188,7 @@ pub struct Engine {
     levels: Vec<Level>,
     level_book: Vec<u32>,
     books: Vec<Book>,
-    by_instrument: Vec<Vec<BookIndex>>,
+    by_instrument: Vec<BooksOf>,
     /// Books whose basis is measured against an instrument.
     measured_by: BTreeMap<InstrumentId, Vec<BookIndex>>,
     families: Vec<Family>,
@@ -216,7 +216,7 @@ impl Engine {
             levels: Vec::with_capacity(rules.len()),
             level_book: Vec::with_capacity(rules.len()),
             books: Vec::new(),
-            by_instrument: vec![Vec::new(); instruments.len()],
+            by_instrument: vec![BooksOf::new(); instruments.len()],
             measured_by: BTreeMap::new(),
             families: Vec::new(),
             links: feeds.into_iter().map(LinkWatch::new).collect(),

@@ -93,7 +93,10 @@ impl Engine {
             self.day_over(id, day, at, now, step);
         }
         self.new_day(id, at, now, step);
-        self.nobody_watches(id, at, now, step);
+        // Before the first trade date of all nobody watched anyway.
+        if date != 0 {
+            self.nobody_watches(id, at, now, step);
+        }
     }
 
     fn day_over(&mut self, id: BookIndex, day: Day, at: Timestamp, now: Timestamp, step: &mut Step) {

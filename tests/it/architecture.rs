@@ -59,6 +59,7 @@ const PURE_CRATES: &[&str] = &[
     "serde",
     "serde_json",
     "sha2",
+    "smallvec",
     "strsim",
     "thiserror",
     "toml",
