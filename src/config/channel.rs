@@ -12,14 +12,13 @@ use super::problem::{ProblemKind, Refusal, quoted, shown};
 use super::secret::{SecretSource, secret};
 use super::section::Section;
 use super::value;
+use super::webhook::{self, WebhookConfig};
 use crate::deliver::SmtpTls;
 
 /// An attempt takes at most so long unless the channel says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// What a channel can say.
 const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
-/// At most so many secrets sign a webhook.
-const SIGNING_SECRETS_MAX: usize = 5;
 
 /// One channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +43,7 @@ pub enum ChannelKind {
         /// For the whole attempt.
         timeout: Duration,
     },
-    /// A signed webhook.
+    /// A webhook, in one of several forms.
     Webhook(WebhookConfig),
 }
 
@@ -69,30 +68,6 @@ pub struct EmailConfig {
     pub timeout: Duration,
 }
 
-/// A signed webhook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebhookConfig {
-    /// The address.
-    pub url: UrlSource,
-    /// At least one; the first signs first.
-    pub secrets: Vec<SecretSource>,
-    /// For the whole attempt.
-    pub timeout: Duration,
-    /// A PEM file with further roots to trust.
-    pub extra_roots: Option<PathBuf>,
-    /// Link-local and metadata addresses are refused unless this is set.
-    pub allow_link_local: bool,
-}
-
-/// An address that may be a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UrlSource {
-    /// As it stands.
-    Plain(String),
-    /// To be read.
-    Secret(SecretSource),
-}
-
 /// Which keys a channel of this kind has.
 pub(super) fn shape(channel: &Table) -> Result<&'static Shape, Refusal> {
     const KINDS: &[(&str, &Shape)] =
@@ -112,21 +87,21 @@ pub(super) fn channel(channel: &Section<'_>, dir: &Path) -> Option<ChannelConfig
     let kind = match channel.get("kind").and_then(Value::as_str) {
         Some("email") => email(channel, dir).map(ChannelKind::Email),
         Some("slack") => slack(channel, dir),
-        Some("webhook") => webhook(channel, dir).map(ChannelKind::Webhook),
+        Some("webhook") => webhook::webhook(channel, dir).map(ChannelKind::Webhook),
         Some(_) | None => Some(ChannelKind::Console),
     };
     Some(ChannelConfig { name: name?, kind: kind? })
 }
 
-fn timeout(channel: &Section<'_>) -> Duration {
+pub(super) fn timeout(channel: &Section<'_>) -> Duration {
     channel.read("timeout", value::duration_in(TIMEOUTS)).unwrap_or(TIMEOUT)
 }
 
-fn extra_roots(section: &Section<'_>, dir: &Path) -> Option<PathBuf> {
+pub(super) fn extra_roots(section: &Section<'_>, dir: &Path) -> Option<PathBuf> {
     section.read("ca_file", value::line).map(|path| dir.join(path))
 }
 
-fn required_secret(
+pub(super) fn required_secret(
     section: &Section<'_>,
     key: &'static str,
     right: &str,
@@ -192,42 +167,6 @@ fn slack(channel: &Section<'_>, dir: &Path) -> Option<ChannelKind> {
     Some(ChannelKind::Slack { url: url?, timeout })
 }
 
-fn webhook(channel: &Section<'_>, dir: &Path) -> Option<WebhookConfig> {
-    const LATER: &[&str] =
-        &["tradingview", "discord", "teams", "pagerduty", "alertmanager", "ntfy", "telegram"];
-    channel.read("format", value::choice(&[("standard", ())], LATER));
-    let url = match channel.require("url", "like \"https://example.com/hooks\"", Ok) {
-        Some(Value::Table(_)) => required_secret(channel, "url", "an address", dir).map(UrlSource::Secret),
-        Some(_) => channel.read("url", plain_url).map(UrlSource::Plain),
-        None => None,
-    };
-    let right = "like { credential = \"webhook-secret\" }, or a list of two while one replaces the other";
-    let secrets = channel.require("secret", right, Ok).and_then(|given| signing_secrets(channel, given, dir));
-    let timeout = timeout(channel);
-    let extra_roots = extra_roots(channel, dir);
-    let allow_link_local = channel.read("allow_link_local", value::flag).unwrap_or(false);
-    Some(WebhookConfig { url: url?, secrets: secrets?, timeout, extra_roots, allow_link_local })
-}
-
-/// One secret, or a list of them.
-fn signing_secrets(channel: &Section<'_>, given: &Value, dir: &Path) -> Option<Vec<SecretSource>> {
-    let Some(sources) = given.as_array() else {
-        return secret(channel, "secret", given, dir).map(|one| vec![one]);
-    };
-    if sources.is_empty() || sources.len() > SIGNING_SECRETS_MAX {
-        channel.refuse("secret", format!("is not a list of 1 to {SIGNING_SECRETS_MAX} secrets"));
-        return None;
-    }
-    let numbered = (1_usize..).zip(sources);
-    numbered.map(|(n, source)| secret(channel, &format!("secret #{n}"), source, dir)).collect()
-}
-
-fn plain_url(value: &Value) -> Result<String, Refusal> {
-    let text = value::text(value)?;
-    address::check_channel(text)?;
-    Ok(text.to_owned())
-}
-
 /// An address as it stands in `From` and `To`.
 fn mailbox(value: &Value) -> Result<String, Refusal> {
     let text = value::line(value)?;
@@ -256,13 +195,7 @@ impl ChannelConfig {
                 email.login.iter().map(|(_, password)| ("smtp.password", password)).collect()
             }
             ChannelKind::Slack { url, .. } => vec![("url", url)],
-            ChannelKind::Webhook(webhook) => {
-                let url = match &webhook.url {
-                    UrlSource::Secret(source) => Some(("url", source)),
-                    UrlSource::Plain(_) => None,
-                };
-                url.into_iter().chain(webhook.secrets.iter().map(|source| ("secret", source))).collect()
-            }
+            ChannelKind::Webhook(webhook) => webhook.secret_sources(),
         }
     }
 }

@@ -41,6 +41,7 @@ mod source;
 mod spec;
 pub mod stored;
 mod value;
+pub mod webhook;
 
 use channel::ChannelConfig;
 use feed::FeedConfig;

@@ -8,11 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::address;
-use super::channel::{ChannelConfig, ChannelKind, EmailConfig, UrlSource, WebhookConfig};
+use super::channel::{ChannelConfig, ChannelKind, EmailConfig};
 use super::problem::{Refusal, chain};
 use super::roots::read_roots;
 use super::secret::SecretSource;
-use crate::deliver::{EmailSettings, Settings, SlackSettings, WebhookSettings};
+use super::webhook::{FormatConfig, UrlSource, WebhookConfig};
+use crate::deliver::{EmailSettings, Settings, SlackSettings, WebhookFormat, WebhookSettings};
 
 /// A webhook secret is `whsec_` and so many bytes in base64.
 const SIGNING_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
@@ -76,16 +77,27 @@ impl Reader<'_> {
             UrlSource::Plain(url) => Some(SecretString::from(url.clone())),
             UrlSource::Secret(source) => self.secret("url", source, check_url).await,
         };
-        let mut secrets = Vec::with_capacity(webhook.secrets.len());
-        for source in &webhook.secrets {
-            secrets.extend(self.secret("secret", source, check_signing).await);
-        }
+        let format = self.format(&webhook.format).await;
+        let extra_roots = self.roots("ca_file", webhook.extra_roots.as_deref()).await;
         Some(WebhookSettings {
             url: url?,
-            secrets,
+            format: format?,
             timeout: webhook.timeout,
-            extra_roots: self.roots("ca_file", webhook.extra_roots.as_deref()).await,
+            extra_roots,
             allow_link_local: webhook.allow_link_local,
+        })
+    }
+
+    async fn format(&mut self, format: &FormatConfig) -> Option<WebhookFormat> {
+        Some(match format {
+            FormatConfig::Standard { secrets: sources } => {
+                let mut secrets = Vec::with_capacity(sources.len());
+                for source in sources {
+                    secrets.extend(self.secret("secret", source, check_signing).await);
+                }
+                WebhookFormat::Standard { secrets }
+            }
+            FormatConfig::Discord => WebhookFormat::Discord,
         })
     }
 

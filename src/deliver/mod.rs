@@ -36,7 +36,7 @@ pub enum Settings {
     Email(EmailSettings),
     /// A Slack incoming webhook.
     Slack(SlackSettings),
-    /// A signed webhook (Standard Webhooks).
+    /// A webhook: signed (Standard Webhooks), or as another service takes it.
     Webhook(WebhookSettings),
 }
 
@@ -81,19 +81,31 @@ pub struct SlackSettings {
     pub timeout: Duration,
 }
 
-/// A signed webhook.
+/// A webhook.
 #[derive(Clone, Debug)]
 pub struct WebhookSettings {
     /// The address; may carry a secret.
     pub url: SecretString,
-    /// `whsec_` + base64 of 24 to 64 bytes; the first signs first, all sign (key rotation).
-    pub secrets: Vec<SecretString>,
+    /// In which form it tells.
+    pub format: WebhookFormat,
     /// For the whole attempt.
     pub timeout: Duration,
     /// A PEM file's content with further roots to trust.
     pub extra_roots: Option<Vec<u8>>,
     /// Link-local and metadata addresses are refused unless this is set.
     pub allow_link_local: bool,
+}
+
+/// In which form a webhook tells, with what that form needs besides the address.
+#[derive(Clone, Debug)]
+pub enum WebhookFormat {
+    /// Signed JSON (Standard Webhooks).
+    Standard {
+        /// `whsec_` + base64 of 24 to 64 bytes; the first signs first, all sign (key rotation).
+        secrets: Vec<SecretString>,
+    },
+    /// A Discord webhook. The address is the secret.
+    Discord,
 }
 
 /// Why a channel cannot be opened. No message carries a secret.
@@ -166,7 +178,7 @@ pub enum Channel {
     Email(Box<email::Email>),
     /// Slack.
     Slack(Box<slack::Slack>),
-    /// A signed webhook.
+    /// A webhook.
     Webhook(Box<webhook::Webhook>),
 }
 

@@ -1,4 +1,4 @@
-//! A webhook signed as the Standard Webhooks specification says.
+//! A webhook: signed as the Standard Webhooks specification says, or in the form that another service takes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -8,8 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use crate::deliver::http::{Answer, Peer, PeerSettings};
-use crate::deliver::{DeliverError, Letter, WebhookSettings};
+use crate::deliver::{DeliverError, Letter, WebhookFormat, WebhookSettings};
 use crate::outbox::Outcome;
+use crate::outbox::message::formats;
 
 /// How long a secret's bytes may be.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
@@ -18,45 +19,59 @@ const PREFIX: &str = "whsec_";
 /// The channel.
 pub struct Webhook {
     peer: Peer,
+    /// What signs; empty unless the format is signed.
     keys: Vec<Hmac<Sha256>>,
+    format: WebhookFormat,
 }
 
 impl Webhook {
     pub(super) fn open(settings: &WebhookSettings) -> Result<Self, DeliverError> {
-        let keys: Result<Vec<_>, _> = settings.secrets.iter().map(key).collect();
-        let keys = keys?;
-        if keys.is_empty() {
-            return Err(DeliverError::NoSecret);
-        }
-        let bare =
-            |secret: &SecretString| secret.expose_secret().trim().trim_start_matches(PREFIX).to_owned();
+        let keys = match &settings.format {
+            WebhookFormat::Standard { secrets } => keys(secrets)?,
+            WebhookFormat::Discord => Vec::new(),
+        };
         let peer = Peer::open(PeerSettings {
             channel: "webhook",
             url: &settings.url,
             timeout: settings.timeout,
             extra_roots: settings.extra_roots.as_deref(),
             allow_link_local: settings.allow_link_local,
-            secrets: settings.secrets.iter().map(bare).collect(),
+            secrets: hidden(&settings.format),
         })?;
-        Ok(Self { peer, keys })
+        Ok(Self { peer, keys, format: settings.format.clone() })
     }
 
     pub(super) async fn attempt(&self, letter: &Letter<'_>) -> Outcome {
-        let (id, body) = (letter.event.id.as_str(), letter.message.webhook.clone());
-        let seconds = letter.sent_at.as_secs();
-        let signature = signature(&self.keys, id, seconds, &body);
-        let headers = [
-            ("webhook-id", id),
-            ("webhook-timestamp", &seconds.to_string()),
-            ("webhook-signature", &signature),
-        ];
-        let Some(headers) = header_map(headers) else {
+        let body = self.body(letter);
+        let Some(headers) = self.headers(letter, &body) else {
             return self.peer.discretion.refused("the event id cannot stand in a header");
         };
         match self.peer.post(headers, body, letter.sent_at).await {
             Ok(answer) => self.classify(&answer),
             Err(outcome) => outcome,
         }
+    }
+
+    fn body(&self, letter: &Letter<'_>) -> String {
+        let (event, message) = (letter.event, letter.message);
+        let body = match &self.format {
+            WebhookFormat::Standard { .. } => return message.webhook.clone(),
+            WebhookFormat::Discord => formats::discord::body(event, &message.words),
+        };
+        body.to_string()
+    }
+
+    /// The three headers of Standard Webhooks; other services have no use for them.
+    fn headers(&self, letter: &Letter<'_>, body: &str) -> Option<HeaderMap> {
+        if self.keys.is_empty() {
+            return Some(HeaderMap::new());
+        }
+        let (id, seconds) = (letter.event.id.as_str(), letter.sent_at.as_secs());
+        header_map([
+            ("webhook-id", id),
+            ("webhook-timestamp", &seconds.to_string()),
+            ("webhook-signature", &signature(&self.keys, id, seconds, body)),
+        ])
     }
 
     fn classify(&self, answer: &Answer) -> Outcome {
@@ -70,6 +85,24 @@ impl Webhook {
             _ => discretion.deferred(&summary, answer.retry_after),
         }
     }
+}
+
+/// What must not be shown besides the address.
+fn hidden(format: &WebhookFormat) -> Vec<String> {
+    match format {
+        WebhookFormat::Standard { secrets } => secrets
+            .iter()
+            .map(|secret| secret.expose_secret().trim().trim_start_matches(PREFIX).to_owned())
+            .collect(),
+        WebhookFormat::Discord => Vec::new(),
+    }
+}
+
+fn keys(secrets: &[SecretString]) -> Result<Vec<Hmac<Sha256>>, DeliverError> {
+    if secrets.is_empty() {
+        return Err(DeliverError::NoSecret);
+    }
+    secrets.iter().map(key).collect()
 }
 
 fn key(secret: &SecretString) -> Result<Hmac<Sha256>, DeliverError> {

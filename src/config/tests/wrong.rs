@@ -83,7 +83,7 @@ fn what_does_not_exist_yet_is_said_to_be_missing() {
     );
     assert_snapshot!(wrong("[[feed]]\nname = \"tasty\"\nkind = \"dxlink\"\nrefresh_token = { credential = \"x\" }\n"), @r#"test.toml: feed "tasty": kind: "dxlink" is not available in this version; available: json"#);
     assert_snapshot!(wrong("[instrument.RTY]\nroll = \"volumes\"\n"), @r#"test.toml: instrument.RTY.roll: "volumes" is not allowed; did you mean "volume"?"#);
-    assert_snapshot!(webhook("url = \"https://example.com/\"\nsecret = { env = \"X\" }\nformat = \"discord\""), @r#"test.toml: channel "ops": format: "discord" is not available in this version; available: standard"#);
+    assert_snapshot!(webhook("url = \"https://example.com/\"\nsecret = { env = \"X\" }\nformat = \"tradingview\""), @r#"test.toml: channel "ops": format: "tradingview" is not available in this version; available: standard, discord"#);
 }
 
 #[test]
@@ -295,6 +295,11 @@ fn a_channel_is_complete_and_protected() {
     test.toml: channel "ops": url: is missing; like "https://example.com/hooks"
     test.toml: channel "ops": secret: is missing; like { credential = "webhook-secret" }, or a list of two while one replaces the other
     "#);
+    assert_snapshot!(webhook("format = \"discord\"\nsecret = { env = \"X\" }"), @r#"
+    test.toml: channel "ops": url: is missing; like { credential = "discord-webhook-url" }; the address is the secret
+    test.toml: channel "ops": secret: belongs to format = "standard"; format = "discord" has no use for it
+    "#);
+    assert_snapshot!(webhook("format = \"discord\"\nurl = \"https://discord.com/api/webhooks/1/x\""), @r#"test.toml: channel "ops": url: is written in plain text; a secret never stands in the configuration; write { credential = "name" } (systemd), { file = "/path" }, { env = "NAME" } or { command = ["program", "argument"], ttl = "1h" }"#);
     assert_snapshot!(wrong(&"[[channel]]\nname = \"a\"\nkind = \"console\"\n".repeat(2)), @r#"test.toml: channel "a": name: another channel has this name already"#);
 }
 

@@ -2,6 +2,7 @@
 
 mod console;
 mod email;
+mod formats;
 mod slack;
 mod webhook;
 

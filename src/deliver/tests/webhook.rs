@@ -19,7 +19,7 @@ fn secret(key: &[u8]) -> SecretString {
 fn settings(server: &HookServer) -> WebhookSettings {
     WebhookSettings {
         url: server.url(&format!("/hooks/{PLANTED}?token={PLANTED}")).into(),
-        secrets: vec![secret(KEY)],
+        format: WebhookFormat::Standard { secrets: vec![secret(KEY)] },
         timeout: DEADLINE,
         extra_roots: None,
         allow_link_local: false,
@@ -44,7 +44,8 @@ fn expected_signature(hook: &Hook, key: &[u8]) -> String {
 #[tokio::test]
 async fn every_key_signs_the_same_id_on_every_attempt() {
     let server = HookServer::start(HookOptions::default()).await.unwrap();
-    let settings = WebhookSettings { secrets: vec![secret(KEY), secret(OLD_KEY)], ..settings(&server) };
+    let format = WebhookFormat::Standard { secrets: vec![secret(KEY), secret(OLD_KEY)] };
+    let settings = WebhookSettings { format, ..settings(&server) };
     let channel = Channel::open(Settings::Webhook(settings)).unwrap();
     let mut post = broken();
     for later in [0, 60] {
@@ -183,9 +184,11 @@ async fn link_local_and_metadata_addresses_are_refused_unless_allowed() {
 #[tokio::test]
 async fn settings_that_cannot_work_are_named_without_their_secrets() {
     let server = HookServer::start(HookOptions::default()).await.unwrap();
+    let signed =
+        |secrets| WebhookSettings { format: WebhookFormat::Standard { secrets }, ..settings(&server) };
     let cases = [
-        (WebhookSettings { secrets: vec![], ..settings(&server) }, "at least one secret"),
-        (WebhookSettings { secrets: vec![PLANTED.to_owned().into()], ..settings(&server) }, "whsec_"),
+        (signed(vec![]), "at least one secret"),
+        (signed(vec![PLANTED.to_owned().into()]), "whsec_"),
         (
             WebhookSettings { url: format!("ftp://x/{PLANTED}").into(), ..settings(&server) },
             "not an http:// or https:// URL",

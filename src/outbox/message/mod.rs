@@ -5,6 +5,7 @@
 
 mod digest;
 mod facts;
+pub mod formats;
 mod html;
 pub mod inert;
 mod said;
@@ -56,6 +57,8 @@ pub struct Message {
     pub slack: serde_json::Value,
     /// The body of a Standard Webhooks message: JSON below 20 kB.
     pub webhook: String,
+    /// What the other [`formats`] are made of.
+    pub words: formats::Words,
 }
 
 impl Message {
@@ -69,6 +72,7 @@ impl Message {
             html: html::mail(event, context, &parts),
             slack: slack::body(event, context, &parts),
             webhook: webhook::body(event, context, parts.late_by),
+            words: formats::Words::new(event, context, &parts),
         }
     }
 }

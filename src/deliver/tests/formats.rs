@@ -1,0 +1,70 @@
+//! Webhooks in the forms of other services, against receivers that answer as those do.
+
+use super::*;
+use crate::demo::inbox::hook::{Answer, Hook, HookOptions, HookServer};
+
+/// Like the address of a service whose address is the secret.
+const PATH: &str = "/api/webhooks/1234567890/Xylophon7-planted-secret";
+
+async fn open(format: WebhookFormat, answers: Vec<Answer>) -> (HookServer, Channel) {
+    let server = HookServer::start(HookOptions { answers, tls: None }).await.unwrap();
+    let settings = WebhookSettings {
+        url: server.url(PATH).into(),
+        format,
+        timeout: DEADLINE,
+        extra_roots: None,
+        allow_link_local: false,
+    };
+    (server, Channel::open(Settings::Webhook(settings)).unwrap())
+}
+
+/// What arrives of `post`, and what became of it.
+async fn sent(format: WebhookFormat, post: &Post, answer: Answer) -> (Hook, Outcome) {
+    let (server, channel) = open(format, vec![answer]).await;
+    let outcome = channel.attempt(&post.letter("")).await;
+    let hook = server.received().remove(0);
+    assert_eq!((hook.method.as_str(), hook.path.as_str()), ("POST", PATH));
+    assert_eq!(hook.headers["content-type"], "application/json");
+    assert!(!hook.headers.keys().any(|name| name.starts_with("webhook-")), "{:?}", hook.headers);
+    (hook, outcome)
+}
+
+fn json(hook: &Hook) -> serde_json::Value {
+    serde_json::from_str(&hook.body).unwrap()
+}
+
+/// One attempt for each answer, and how each is classified.
+async fn assert_classes(format: WebhookFormat, cases: &[(Answer, &str, &str)]) {
+    for (answer, class, words) in cases {
+        let (_, outcome) = sent(format.clone(), &broken(), answer.clone()).await;
+        assert_outcome(&outcome, class, words);
+    }
+}
+
+#[tokio::test]
+async fn discord_gets_content_and_one_embed_and_answers_without_content() {
+    let (hook, outcome) = sent(WebhookFormat::Discord, &broken(), Answer::new(204, "")).await;
+    assert_outcome(&outcome, "accepted", "204 No Content");
+    let body = json(&hook);
+    assert_eq!(body["content"], "RTY broke 2,500.0 up: 2,500.4 at 14:31:07 CT (RTYZ6)");
+    assert_eq!(body["embeds"].as_array().unwrap().len(), 1);
+    assert_eq!(body["allowed_mentions"], serde_json::json!({ "parse": [] }));
+}
+
+#[tokio::test]
+async fn discord_is_classified_by_its_status() {
+    let unknown = format!("{{\"message\": \"Unknown Webhook {PLANTED}\", \"code\": 10015}}");
+    let cases = [
+        (Answer::new(404, &unknown), "refused", "Unknown Webhook [secret]"),
+        (Answer::new(401, ""), "misconfigured", "401"),
+        (Answer::new(400, "{\"code\": 50035}"), "refused", "50035"),
+        (Answer::new(502, ""), "deferred", "502"),
+    ];
+    assert_classes(WebhookFormat::Discord, &cases).await;
+    let busy = Answer::new(429, "{\"retry_after\": 2.5}").with_header("Retry-After", "3");
+    let (_, outcome) = sent(WebhookFormat::Discord, &broken(), busy).await;
+    assert!(
+        matches!(outcome, Outcome::Deferred { retry_after: Some(d), .. } if d.as_secs() == 3),
+        "{outcome:?}"
+    );
+}

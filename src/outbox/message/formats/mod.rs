@@ -1,0 +1,72 @@
+//! The bodies that other services take, one file each: what an event says, within the limits of each vendor.
+//!
+//! Nothing here sends, and nothing here keeps a secret: what a body must carry besides the words is an argument.
+
+pub mod discord;
+#[cfg(test)]
+mod tests;
+
+use crate::outbox::message::facts::Fact;
+use crate::outbox::message::{Context, Parts, inert, text};
+
+/// The longest address that is given as a link.
+const LINK_MAX: usize = 1_000;
+
+/// What a message says, before it has a form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The fact, its time and its contract, on one line.
+    headline: String,
+    /// What it means, and what its marks (late, rehearsal, test) mean.
+    lines: Vec<String>,
+    /// Everything else.
+    facts: Vec<Fact>,
+    /// The thread's page, when it can stand as a link.
+    page: Option<String>,
+}
+
+impl Words {
+    pub(super) fn new(event: &crate::event::Event, context: &Context, parts: &Parts) -> Self {
+        let meaning = parts.meaning.map(str::to_owned);
+        Self {
+            headline: text::headline(event, context, parts),
+            lines: meaning.into_iter().chain(parts.marks.iter().cloned()).collect(),
+            facts: parts.facts.clone(),
+            page: context.url.clone().filter(|url| is_link(url)),
+        }
+    }
+}
+
+/// Whether `text` is an address of the web and nothing but that.
+fn is_link(text: &str) -> bool {
+    let web = text.starts_with("https://") || text.starts_with("http://");
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#@!$&'+,;=%".contains(&b);
+    web && text.len() <= LINK_MAX && text.bytes().all(allowed)
+}
+
+/// How long a vendor takes `text` to be: UTF-16 units, which are never fewer than its characters.
+fn length(text: &str) -> usize {
+    text.chars().map(char::len_utf16).fold(0, usize::saturating_add)
+}
+
+/// `text`, cut with an ellipsis so that [`length`] is at most `max`, which is at least 1.
+fn fitted(text: &str, max: usize) -> String {
+    if length(text) <= max {
+        return text.to_owned();
+    }
+    let mut room = max.saturating_sub(1);
+    let fits = |c: &char| match room.checked_sub(c.len_utf16()) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    };
+    let kept: String = text.chars().take_while(fits).collect();
+    format!("{}…", kept.trim_end())
+}
+
+/// The headline on one line of at most `max`.
+fn headline(words: &Words, max: usize) -> String {
+    fitted(&inert::line(&words.headline, max), max)
+}

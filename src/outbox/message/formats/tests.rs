@@ -1,0 +1,154 @@
+//! The bodies for other services: as reviewed, and within the vendors' limits whatever an event carries.
+
+use serde_json::json;
+
+use super::*;
+use crate::event::{About, Event, Kind, Numbers};
+use crate::outbox::message::{Message, sample};
+
+fn words(event: &Event) -> Words {
+    Message::render(event, &sample::context()).words
+}
+
+fn pretty(body: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(body).unwrap()
+}
+
+/// Quotes, line ends, mentions, links, markup, marks that turn the reading direction.
+const EVIL: &str = "x\"'\\\r\nBcc: y\0\u{202e}@everyone <@&1> <!here> [a](https://evil.example) *b* _c_ `d` \
+                    ~~e~~ ||f|| # g {{DATE(1)}} ${h} </at> 📈";
+
+/// An event whose every text is `text`.
+fn saying(text: &str) -> Event {
+    Event {
+        level: Some(text.into()),
+        level_price: None,
+        instrument: Some(text.into()),
+        contract: Some(text.into()),
+        numbers: Numbers::from([
+            ("detail".to_owned(), json!(text)),
+            ("feed".to_owned(), json!(text)),
+            (text.to_owned(), json!(text)),
+        ]),
+        about: About {
+            note: Some(text.into()),
+            said_by: Some(text.into()),
+            url: Some("javascript:alert(1)".into()),
+            tags: vec![text.into(); 3],
+        },
+        ..sample::event(Kind::LevelBroken)
+    }
+}
+
+/// Every kind, and what enemies would write.
+fn everything() -> Vec<Event> {
+    let mut events: Vec<_> = Kind::ALL.iter().map(|&kind| sample::event(kind)).collect();
+    let many = (0..300).map(|n| (format!("key {n} {}", "k".repeat(200)), json!("@*".repeat(5_000))));
+    events.push(Event { numbers: many.collect(), ..saying(&"*".repeat(10_000)) });
+    for text in [EVIL, "\"", "𝕏", "\\", "_", "<", "ا", " ", "\u{202e}"] {
+        events.push(saying(&text.repeat(10_000)));
+        events.push(saying(text));
+    }
+    events
+}
+
+/// Every text in `body`.
+fn texts(body: &serde_json::Value) -> Vec<&str> {
+    match body {
+        serde_json::Value::String(text) => vec![text],
+        serde_json::Value::Array(items) => items.iter().flat_map(texts).collect(),
+        serde_json::Value::Object(items) => items.values().flat_map(texts).collect(),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Vec::new(),
+    }
+}
+
+#[track_caller]
+fn assert_inert(body: &serde_json::Value) {
+    for text in texts(body) {
+        assert!(!text.contains(['\r', '\0', '\u{202e}']), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text:?}");
+    }
+}
+
+/// The fact and the digest are told in every form.
+#[track_caller]
+fn assert_tells(body: impl Fn(&Event, &Words) -> serde_json::Value) {
+    for (kind, fact, detail) in [
+        (Kind::LevelBroken, "RTY broke 2,500.0 up: 2,500.4", "key mid-term resistance"),
+        (Kind::Digest, "RTY: 99,998 levels broke up, 2 are near between 2,400.0 and 2,500.0", "2400.001"),
+    ] {
+        let event = sample::event(kind);
+        let body = body(&event, &words(&event)).to_string();
+        assert!(body.contains(fact) && body.contains(detail), "{body}");
+    }
+    let test = Context { test: true, ..sample::context() };
+    let event = Event { rehearsal: true, ..sample::event(Kind::LevelBroken) };
+    let marked = body(&event, &Message::render(&event, &test).words).to_string();
+    assert!(marked.contains("TEST REHEARSAL: alerts on"), "{marked}");
+}
+
+#[test]
+fn a_text_is_cut_to_the_units_that_vendors_count() {
+    assert_eq!(fitted("abc", 3), "abc");
+    assert_eq!(fitted("abcd", 3), "ab…");
+    assert_eq!(fitted("𝕏𝕏", 4), "𝕏𝕏");
+    assert_eq!(fitted("𝕏𝕏𝕏", 5), "𝕏𝕏…");
+    assert_eq!(fitted("𝕏𝕏𝕏", 4), "𝕏…");
+    assert_eq!(fitted("ab", 1), "…");
+}
+
+#[test]
+fn only_whole_addresses_of_the_web_are_links() {
+    for link in ["https://example.com/a_b?c=d&e#f", "http://127.0.0.1:8787/thread/2500"] {
+        assert!(is_link(link), "{link}");
+    }
+    for other in ["javascript:alert(1)", "https://a b", "https://a/[x](y)", "https://a/\"", "ftp://a", "x"] {
+        assert!(!is_link(other), "{other}");
+    }
+    assert!(!is_link(&format!("https://{}", "a".repeat(LINK_MAX))));
+}
+
+#[test]
+fn discord_looks_as_reviewed() {
+    let event = sample::event(Kind::LevelBroken);
+    insta::assert_snapshot!("discord", pretty(&discord::body(&event, &words(&event))));
+    let event = sample::event(Kind::Digest);
+    insta::assert_snapshot!("discord_digest", pretty(&discord::body(&event, &words(&event))));
+    let event = saying(EVIL);
+    insta::assert_snapshot!("discord_hostile", pretty(&discord::body(&event, &words(&event))));
+    assert_tells(|event, words| json!(discord::body(event, words).to_string().replace("\\\\", "")));
+}
+
+#[test]
+fn discord_never_mentions_and_keeps_its_limits() {
+    let text = |value: &serde_json::Value| value.as_str().map_or(0, length);
+    for event in everything() {
+        let body = discord::body(&event, &words(&event));
+        assert_inert(&body);
+        assert_eq!(body["allowed_mentions"], json!({ "parse": [] }));
+        assert!((1..=2_000).contains(&text(&body["content"])), "{body}");
+        let embed = &body["embeds"][0];
+        let fields = embed["fields"].as_array().unwrap();
+        assert!(fields.len() <= 25 && text(&embed["description"]) <= 4_096 && text(&embed["title"]) <= 256);
+        let mut total = text(&embed["title"]) + text(&embed["description"]) + text(&embed["footer"]["text"]);
+        for field in fields {
+            assert!(
+                (1..=256).contains(&text(&field["name"])) && (1..=1_024).contains(&text(&field["value"]))
+            );
+            total += text(&field["name"]) + text(&field["value"]);
+        }
+        assert!(total <= 6_000, "{total}");
+    }
+}
+
+#[test]
+fn discord_reads_no_markdown_in_what_others_wrote() {
+    let event = saying(EVIL);
+    let body = discord::body(&event, &words(&event));
+    for text in texts(&body).iter().filter(|text| !is_link(text)) {
+        let bare = text.replace("\\\\", "");
+        for (at, c) in bare.char_indices().filter(|(_, c)| "*_~`|<>[]#@".contains(*c)) {
+            assert!(bare[..at].ends_with('\\'), "{c} at {at} in {text}");
+        }
+    }
+}
