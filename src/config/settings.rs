@@ -12,7 +12,7 @@ use super::channel::{ChannelConfig, ChannelKind, EmailConfig};
 use super::problem::{Refusal, chain};
 use super::roots::read_roots;
 use super::secret::SecretSource;
-use super::webhook::{FormatConfig, UrlSource, WebhookConfig};
+use super::webhook::{FormatConfig, TextSource, WebhookConfig, check_topic};
 use crate::deliver::{EmailSettings, Settings, SlackSettings, WebhookFormat, WebhookSettings};
 
 /// A webhook secret is `whsec_` and so many bytes in base64.
@@ -73,10 +73,7 @@ impl Reader<'_> {
     }
 
     async fn webhook(&mut self, webhook: &WebhookConfig) -> Option<WebhookSettings> {
-        let url = match &webhook.url {
-            UrlSource::Plain(url) => Some(SecretString::from(url.clone())),
-            UrlSource::Secret(source) => self.secret("url", source, check_url).await,
-        };
+        let url = self.text("url", &webhook.url, check_url).await;
         let format = self.format(&webhook.format).await;
         let extra_roots = self.roots("ca_file", webhook.extra_roots.as_deref()).await;
         Some(WebhookSettings {
@@ -98,7 +95,22 @@ impl Reader<'_> {
                 WebhookFormat::Standard { secrets }
             }
             FormatConfig::Discord => WebhookFormat::Discord,
+            FormatConfig::Ntfy { topic } => {
+                WebhookFormat::Ntfy { topic: self.text("topic", topic, check_topic).await? }
+            }
         })
+    }
+
+    async fn text(
+        &mut self,
+        key: &str,
+        source: &TextSource,
+        check: impl Fn(&str) -> Result<(), Refusal>,
+    ) -> Option<SecretString> {
+        match source {
+            TextSource::Plain(text) => Some(SecretString::from(text.clone())),
+            TextSource::Secret(source) => self.secret(key, source, check).await,
+        }
     }
 
     async fn secret(

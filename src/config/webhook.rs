@@ -19,7 +19,7 @@ const SIGNING_SECRETS_MAX: usize = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookConfig {
     /// The address.
-    pub url: UrlSource,
+    pub url: TextSource,
     /// In which form it tells, with what that needs.
     pub format: FormatConfig,
     /// For the whole attempt.
@@ -30,9 +30,9 @@ pub struct WebhookConfig {
     pub allow_link_local: bool,
 }
 
-/// An address that may be a secret.
+/// A text that may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UrlSource {
+pub enum TextSource {
     /// As it stands.
     Plain(String),
     /// To be read.
@@ -49,19 +49,29 @@ pub enum FormatConfig {
     },
     /// A Discord webhook.
     Discord,
+    /// An ntfy server.
+    Ntfy {
+        /// Who knows it can read there.
+        topic: TextSource,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Name {
     Standard,
     Discord,
+    Ntfy,
 }
 
-const NAMES: &[(&str, Name)] = &[("standard", Name::Standard), ("discord", Name::Discord)];
+const NAMES: &[(&str, Name)] =
+    &[("standard", Name::Standard), ("discord", Name::Discord), ("ntfy", Name::Ntfy)];
 /// Words that will be there one day.
-const LATER: &[&str] = &["tradingview", "ntfy", "pagerduty", "alertmanager", "teams", "telegram"];
+const LATER: &[&str] = &["tradingview", "pagerduty", "alertmanager", "teams", "telegram"];
 /// Keys that belong to one form only.
-const OWN_KEYS: &[(&str, Name, &str)] = &[("secret", Name::Standard, "standard")];
+const OWN_KEYS: &[(&str, Name, &str)] =
+    &[("secret", Name::Standard, "standard"), ("topic", Name::Ntfy, "ntfy")];
+/// The longest topic of ntfy.
+const TOPIC_MAX: usize = 64;
 
 /// The webhook. `None` when something is wrong with it, which then has been told.
 pub(super) fn webhook(channel: &Section<'_>, dir: &Path) -> Option<WebhookConfig> {
@@ -78,20 +88,33 @@ pub(super) fn webhook(channel: &Section<'_>, dir: &Path) -> Option<WebhookConfig
 }
 
 /// Who knows the address of some services may post there, so it is a secret as it is for Slack.
-fn url(channel: &Section<'_>, name: Option<Name>, dir: &Path) -> Option<UrlSource> {
+fn url(channel: &Section<'_>, name: Option<Name>, dir: &Path) -> Option<TextSource> {
     match name {
         Some(Name::Discord) => {
             let right = "like { credential = \"discord-webhook-url\" }; the address is the secret";
-            required_secret(channel, "url", right, dir).map(UrlSource::Secret)
+            required_secret(channel, "url", right, dir).map(TextSource::Secret)
+        }
+        Some(Name::Ntfy) => {
+            open_url(channel, "the server's address without the topic, like \"https://ntfy.sh\"", dir)
         }
         Some(Name::Standard) | None => open_url(channel, "like \"https://example.com/hooks\"", dir),
     }
 }
 
-fn open_url(channel: &Section<'_>, right: &str, dir: &Path) -> Option<UrlSource> {
-    match channel.require("url", right, Ok) {
-        Some(Value::Table(_)) => required_secret(channel, "url", "an address", dir).map(UrlSource::Secret),
-        Some(_) => channel.read("url", plain_url).map(UrlSource::Plain),
+fn open_url(channel: &Section<'_>, right: &str, dir: &Path) -> Option<TextSource> {
+    maybe_secret(channel, ("url", right), plain_url, dir)
+}
+
+/// A text as it stands, or the source of a secret.
+fn maybe_secret(
+    channel: &Section<'_>,
+    (key, right): (&'static str, &str),
+    plain: impl Fn(&Value) -> Result<String, Refusal>,
+    dir: &Path,
+) -> Option<TextSource> {
+    match channel.require(key, right, Ok) {
+        Some(Value::Table(_)) => required_secret(channel, key, right, dir).map(TextSource::Secret),
+        Some(_) => channel.read(key, plain).map(TextSource::Plain),
         None => None,
     }
 }
@@ -115,7 +138,26 @@ fn format(channel: &Section<'_>, name: Name, dir: &Path) -> Option<FormatConfig>
     match name {
         Name::Standard => signing_secrets(channel, dir).map(|secrets| FormatConfig::Standard { secrets }),
         Name::Discord => Some(FormatConfig::Discord),
+        Name::Ntfy => topic(channel, dir),
     }
+}
+
+fn topic(channel: &Section<'_>, dir: &Path) -> Option<FormatConfig> {
+    let right = "like \"breakwatch-7f3a\", or { credential = \"ntfy-topic\" }; who knows it can read there";
+    let plain = |value: &Value| {
+        let text = value::text(value)?;
+        check_topic(text).map(|()| text.to_owned())
+    };
+    maybe_secret(channel, ("topic", right), plain, dir).map(|topic| FormatConfig::Ntfy { topic })
+}
+
+/// What ntfy takes for a topic.
+pub(super) fn check_topic(text: &str) -> Result<(), Refusal> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if (1..=TOPIC_MAX).contains(&text.len()) && text.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(format!("is not a topic of ntfy: 1 to {TOPIC_MAX} letters, digits, - and _").into())
 }
 
 /// One secret, or a list of them.
@@ -136,14 +178,22 @@ fn signing_secrets(channel: &Section<'_>, dir: &Path) -> Option<Vec<SecretSource
 impl WebhookConfig {
     /// The sources of its secrets, with their keys.
     pub(super) fn secret_sources(&self) -> Vec<(&'static str, &SecretSource)> {
-        let url = match &self.url {
-            UrlSource::Secret(source) => Some(("url", source)),
-            UrlSource::Plain(_) => None,
-        };
-        let own = match &self.format {
+        let own: Vec<_> = match &self.format {
             FormatConfig::Standard { secrets } => secrets.iter().map(|source| ("secret", source)).collect(),
             FormatConfig::Discord => Vec::new(),
+            FormatConfig::Ntfy { topic } => {
+                topic.secret().map(|source| ("topic", source)).into_iter().collect()
+            }
         };
-        url.into_iter().chain(own).collect()
+        self.url.secret().map(|source| ("url", source)).into_iter().chain(own).collect()
+    }
+}
+
+impl TextSource {
+    const fn secret(&self) -> Option<&SecretSource> {
+        match self {
+            Self::Secret(source) => Some(source),
+            Self::Plain(_) => None,
+        }
     }
 }

@@ -106,6 +106,11 @@ pub enum WebhookFormat {
     },
     /// A Discord webhook. The address is the secret.
     Discord,
+    /// An ntfy server.
+    Ntfy {
+        /// Who knows it can read what is told there, so it is kept as a secret.
+        topic: SecretString,
+    },
 }
 
 /// Why a channel cannot be opened. No message carries a secret.

@@ -28,7 +28,7 @@ impl Webhook {
     pub(super) fn open(settings: &WebhookSettings) -> Result<Self, DeliverError> {
         let keys = match &settings.format {
             WebhookFormat::Standard { secrets } => keys(secrets)?,
-            WebhookFormat::Discord => Vec::new(),
+            WebhookFormat::Discord | WebhookFormat::Ntfy { .. } => Vec::new(),
         };
         let peer = Peer::open(PeerSettings {
             channel: "webhook",
@@ -57,6 +57,9 @@ impl Webhook {
         let body = match &self.format {
             WebhookFormat::Standard { .. } => return message.webhook.clone(),
             WebhookFormat::Discord => formats::discord::body(event, &message.words),
+            WebhookFormat::Ntfy { topic } => {
+                formats::ntfy::body(event, &message.words, topic.expose_secret())
+            }
         };
         body.to_string()
     }
@@ -95,6 +98,7 @@ fn hidden(format: &WebhookFormat) -> Vec<String> {
             .map(|secret| secret.expose_secret().trim().trim_start_matches(PREFIX).to_owned())
             .collect(),
         WebhookFormat::Discord => Vec::new(),
+        WebhookFormat::Ntfy { topic } => vec![topic.expose_secret().to_owned()],
     }
 }
 

@@ -68,3 +68,20 @@ async fn discord_is_classified_by_its_status() {
         "{outcome:?}"
     );
 }
+
+#[tokio::test]
+async fn ntfy_gets_topic_title_and_priority_and_its_echo_hides_the_topic() {
+    let ntfy = WebhookFormat::Ntfy { topic: PLANTED.to_owned().into() };
+    let echo = Answer::new(200, &format!("{{\"id\":\"x\",\"topic\":\"{PLANTED}\"}}"));
+    let (hook, outcome) = sent(ntfy.clone(), &broken(), echo).await;
+    assert_outcome(&outcome, "accepted", "\"topic\":\"[secret]\"");
+    let body = json(&hook);
+    assert_eq!((&body["topic"], &body["priority"]), (&PLANTED.into(), &4.into()));
+    assert_eq!(body["title"], "RTY broke 2,500.0 up: 2,500.4 at 14:31:07 CT (RTYZ6)");
+    let cases = [
+        (Answer::new(403, "{\"code\":40301}"), "misconfigured", "40301"),
+        (Answer::new(413, ""), "refused", "413"),
+        (Answer::new(429, ""), "deferred", "429"),
+    ];
+    assert_classes(ntfy, &cases).await;
+}

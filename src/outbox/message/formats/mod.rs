@@ -3,6 +3,7 @@
 //! Nothing here sends, and nothing here keeps a secret: what a body must carry besides the words is an argument.
 
 pub mod discord;
+pub mod ntfy;
 #[cfg(test)]
 mod tests;
 
@@ -69,4 +70,21 @@ fn fitted(text: &str, max: usize) -> String {
 /// The headline on one line of at most `max`.
 fn headline(words: &Words, max: usize) -> String {
     fitted(&inert::line(&words.headline, max), max)
+}
+
+/// Meaning, marks and facts, one line each, as many as there is room for by the vendor's `measure`.
+fn plain(words: &Words, max: usize, measure: impl Fn(&str) -> usize) -> String {
+    let facts = words.facts.iter().map(|fact| format!("{}: {}", fact.label, fact.value));
+    let mut text = String::new();
+    for line in words.lines.iter().cloned().chain(facts) {
+        let size = measure(&text).saturating_add(measure(&line)).saturating_add(1);
+        if size > max {
+            break;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&line);
+    }
+    text
 }

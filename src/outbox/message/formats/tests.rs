@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{About, Event, Kind, Numbers};
+use crate::event::{About, Event, Kind, Numbers, Severity};
 use crate::outbox::message::{Message, sample};
 
 fn words(event: &Event) -> Words {
@@ -150,5 +150,41 @@ fn discord_reads_no_markdown_in_what_others_wrote() {
         for (at, c) in bare.char_indices().filter(|(_, c)| "*_~`|<>[]#@".contains(*c)) {
             assert!(bare[..at].ends_with('\\'), "{c} at {at} in {text}");
         }
+    }
+}
+
+#[test]
+fn ntfy_looks_as_reviewed() {
+    let topic = "breakwatch-7f3a";
+    for (name, event) in [
+        ("ntfy", sample::event(Kind::LevelBroken)),
+        ("ntfy_digest", sample::event(Kind::Digest)),
+        ("ntfy_hostile", saying(EVIL)),
+    ] {
+        insta::assert_snapshot!(name, pretty(&ntfy::body(&event, &words(&event), topic)));
+    }
+    assert_tells(|event, words| ntfy::body(event, words, topic));
+}
+
+#[test]
+fn ntfy_ranks_by_severity() {
+    let priorities = Severity::ALL.iter().map(|&severity| {
+        let event = Event { severity, ..sample::event(Kind::LevelBroken) };
+        ntfy::body(&event, &words(&event), "t")["priority"].as_u64().unwrap()
+    });
+    assert_eq!(priorities.collect::<Vec<_>>(), [2, 3, 4, 5]);
+}
+
+#[test]
+fn ntfy_makes_no_attachment_and_divides_no_tag() {
+    for event in everything() {
+        let body = ntfy::body(&event, &words(&event), &"t".repeat(64));
+        assert_inert(&body);
+        assert!((1..=4_096).contains(&body["message"].as_str().unwrap().len()), "{body}");
+        assert!(body.to_string().len() <= 8_192, "{}", body.to_string().len());
+        assert!(!body["title"].as_str().unwrap().contains('\n'));
+        let tags: Vec<_> = body["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
+        assert!(tags.contains(&event.kind.as_str()) && tags.len() <= 8, "{tags:?}");
+        assert!(tags.iter().all(|tag| (1..=40).contains(&tag.chars().count()) && !tag.contains(',')));
     }
 }
