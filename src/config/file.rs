@@ -219,7 +219,18 @@ pub(super) const SLACK: Shape = shape("channel.slack", &["name", "kind", "url", 
 /// `[[channel]]` with `kind = "webhook"`
 pub(super) const WEBHOOK: Shape = shape(
     "channel.webhook",
-    &["name", "kind", "url", "secret", "format", "topic", "timeout", "ca_file", "allow_link_local"],
+    &[
+        "name",
+        "kind",
+        "url",
+        "secret",
+        "format",
+        "topic",
+        "routing_key",
+        "timeout",
+        "ca_file",
+        "allow_link_local",
+    ],
 );
 /// `[[route]]`
 pub(super) const ROUTE: Shape = shape("route", &["match", "to", "continue"]);

@@ -12,7 +12,7 @@ use super::channel::{ChannelConfig, ChannelKind, EmailConfig};
 use super::problem::{Refusal, chain};
 use super::roots::read_roots;
 use super::secret::SecretSource;
-use super::webhook::{FormatConfig, TextSource, WebhookConfig, check_topic};
+use super::webhook::{FormatConfig, TextSource, WebhookConfig, check_routing_key, check_topic};
 use crate::deliver::{EmailSettings, Settings, SlackSettings, WebhookFormat, WebhookSettings};
 
 /// A webhook secret is `whsec_` and so many bytes in base64.
@@ -98,6 +98,9 @@ impl Reader<'_> {
             FormatConfig::Ntfy { topic } => {
                 WebhookFormat::Ntfy { topic: self.text("topic", topic, check_topic).await? }
             }
+            FormatConfig::Pagerduty { routing_key } => WebhookFormat::Pagerduty {
+                routing_key: self.secret("routing_key", routing_key, check_routing_key).await?,
+            },
         })
     }
 

@@ -54,6 +54,11 @@ pub enum FormatConfig {
         /// Who knows it can read there.
         topic: TextSource,
     },
+    /// PagerDuty's Events API v2.
+    Pagerduty {
+        /// The integration's key.
+        routing_key: SecretSource,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,15 +66,25 @@ enum Name {
     Standard,
     Discord,
     Ntfy,
+    Pagerduty,
 }
 
-const NAMES: &[(&str, Name)] =
-    &[("standard", Name::Standard), ("discord", Name::Discord), ("ntfy", Name::Ntfy)];
+const NAMES: &[(&str, Name)] = &[
+    ("standard", Name::Standard),
+    ("discord", Name::Discord),
+    ("ntfy", Name::Ntfy),
+    ("pagerduty", Name::Pagerduty),
+];
 /// Words that will be there one day.
-const LATER: &[&str] = &["tradingview", "pagerduty", "alertmanager", "teams", "telegram"];
+const LATER: &[&str] = &["tradingview", "alertmanager", "teams", "telegram"];
 /// Keys that belong to one form only.
-const OWN_KEYS: &[(&str, Name, &str)] =
-    &[("secret", Name::Standard, "standard"), ("topic", Name::Ntfy, "ntfy")];
+const OWN_KEYS: &[(&str, Name, &str)] = &[
+    ("secret", Name::Standard, "standard"),
+    ("topic", Name::Ntfy, "ntfy"),
+    ("routing_key", Name::Pagerduty, "pagerduty"),
+];
+/// How long PagerDuty's keys are.
+const ROUTING_KEY_LENGTH: usize = 32;
 /// The longest topic of ntfy.
 const TOPIC_MAX: usize = 64;
 
@@ -97,6 +112,7 @@ fn url(channel: &Section<'_>, name: Option<Name>, dir: &Path) -> Option<TextSour
         Some(Name::Ntfy) => {
             open_url(channel, "the server's address without the topic, like \"https://ntfy.sh\"", dir)
         }
+        Some(Name::Pagerduty) => open_url(channel, "like \"https://events.pagerduty.com/v2/enqueue\"", dir),
         Some(Name::Standard) | None => open_url(channel, "like \"https://example.com/hooks\"", dir),
     }
 }
@@ -139,6 +155,11 @@ fn format(channel: &Section<'_>, name: Name, dir: &Path) -> Option<FormatConfig>
         Name::Standard => signing_secrets(channel, dir).map(|secrets| FormatConfig::Standard { secrets }),
         Name::Discord => Some(FormatConfig::Discord),
         Name::Ntfy => topic(channel, dir),
+        Name::Pagerduty => {
+            let right = "like { credential = \"pagerduty-routing-key\" }; the integration's key";
+            let routing_key = required_secret(channel, "routing_key", right, dir)?;
+            Some(FormatConfig::Pagerduty { routing_key })
+        }
     }
 }
 
@@ -158,6 +179,14 @@ pub(super) fn check_topic(text: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(format!("is not a topic of ntfy: 1 to {TOPIC_MAX} letters, digits, - and _").into())
+}
+
+/// What PagerDuty takes for the key of an integration.
+pub(super) fn check_routing_key(text: &str) -> Result<(), Refusal> {
+    if text.len() == ROUTING_KEY_LENGTH && text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return Ok(());
+    }
+    Err(format!("is not the key of an integration: {ROUTING_KEY_LENGTH} letters and digits").into())
 }
 
 /// One secret, or a list of them.
@@ -184,6 +213,7 @@ impl WebhookConfig {
             FormatConfig::Ntfy { topic } => {
                 topic.secret().map(|source| ("topic", source)).into_iter().collect()
             }
+            FormatConfig::Pagerduty { routing_key } => vec![("routing_key", routing_key)],
         };
         self.url.secret().map(|source| ("url", source)).into_iter().chain(own).collect()
     }

@@ -111,6 +111,11 @@ pub enum WebhookFormat {
         /// Who knows it can read what is told there, so it is kept as a secret.
         topic: SecretString,
     },
+    /// PagerDuty's Events API v2.
+    Pagerduty {
+        /// The integration's key.
+        routing_key: SecretString,
+    },
 }
 
 /// Why a channel cannot be opened. No message carries a secret.

@@ -28,7 +28,9 @@ impl Webhook {
     pub(super) fn open(settings: &WebhookSettings) -> Result<Self, DeliverError> {
         let keys = match &settings.format {
             WebhookFormat::Standard { secrets } => keys(secrets)?,
-            WebhookFormat::Discord | WebhookFormat::Ntfy { .. } => Vec::new(),
+            WebhookFormat::Discord | WebhookFormat::Ntfy { .. } | WebhookFormat::Pagerduty { .. } => {
+                Vec::new()
+            }
         };
         let peer = Peer::open(PeerSettings {
             channel: "webhook",
@@ -59,6 +61,9 @@ impl Webhook {
             WebhookFormat::Discord => formats::discord::body(event, &message.words),
             WebhookFormat::Ntfy { topic } => {
                 formats::ntfy::body(event, &message.words, topic.expose_secret())
+            }
+            WebhookFormat::Pagerduty { routing_key } => {
+                formats::pagerduty::body(event, &message.words, routing_key.expose_secret())
             }
         };
         body.to_string()
@@ -98,7 +103,9 @@ fn hidden(format: &WebhookFormat) -> Vec<String> {
             .map(|secret| secret.expose_secret().trim().trim_start_matches(PREFIX).to_owned())
             .collect(),
         WebhookFormat::Discord => Vec::new(),
-        WebhookFormat::Ntfy { topic } => vec![topic.expose_secret().to_owned()],
+        WebhookFormat::Ntfy { topic: secret } | WebhookFormat::Pagerduty { routing_key: secret } => {
+            vec![secret.expose_secret().to_owned()]
+        }
     }
 }
 

@@ -139,3 +139,21 @@ fn a_channel_names_the_sources_of_its_secrets() {
     assert_eq!(keys, ["smtp.password", "url", "secret"]);
     assert!(matches!(config.channels[1].kind, ChannelKind::Slack { .. }));
 }
+
+#[tokio::test]
+async fn the_keys_of_other_services_are_read_and_their_form_is_checked() {
+    let channel = |keys: &str| {
+        let url = "url = \"https://example.com/\"";
+        good(&format!("[[channel]]\nname = \"ops\"\nkind = \"webhook\"\n{url}\n{keys}"))
+    };
+    let read = async |keys: &str, secret: &str| {
+        let secrets = channel(keys).read_secrets(&env(&[("KEY", secret)]), None).await;
+        secrets.map(|secrets| format!("{:?}", secrets.channels[0])).map_err(|e| e.to_string())
+    };
+    let ntfy = "format = \"ntfy\"\ntopic = { env = \"KEY\" }\n";
+    assert!(!read(ntfy, "s3cret-topic").await.unwrap().contains("s3cret"));
+    insta::assert_snapshot!(read(ntfy, "s3cret/topic").await.unwrap_err(), @r#"test.toml: channel "ops": topic: environment variable KEY: is not a topic of ntfy: 1 to 64 letters, digits, - and _"#);
+    let pagerduty = "format = \"pagerduty\"\nrouting_key = { env = \"KEY\" }\n";
+    assert!(read(pagerduty, &"k".repeat(32)).await.is_ok());
+    insta::assert_snapshot!(read(pagerduty, "s3cret").await.unwrap_err(), @r#"test.toml: channel "ops": routing_key: environment variable KEY: is not the key of an integration: 32 letters and digits"#);
+}

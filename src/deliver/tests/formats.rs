@@ -85,3 +85,24 @@ async fn ntfy_gets_topic_title_and_priority_and_its_echo_hides_the_topic() {
     ];
     assert_classes(ntfy, &cases).await;
 }
+
+#[tokio::test]
+async fn pagerduty_gets_a_trigger_with_its_key_which_never_comes_back() {
+    let pagerduty = WebhookFormat::Pagerduty { routing_key: PLANTED.to_owned().into() };
+    let taken = Answer::new(202, "{\"status\":\"success\",\"message\":\"Event processed\"}");
+    let (hook, outcome) = sent(pagerduty.clone(), &broken(), taken).await;
+    assert_outcome(&outcome, "accepted", "Event processed");
+    let body = json(&hook);
+    assert_eq!((&body["routing_key"], &body["event_action"]), (&PLANTED.into(), &"trigger".into()));
+    let failed = Post::of(sample::event(Kind::LevelFailed));
+    let (hook, _) = sent(pagerduty.clone(), &failed, Answer::new(202, "")).await;
+    let end = json(&hook);
+    assert_eq!((&end["event_action"], &end["dedup_key"]), (&"resolve".into(), &body["dedup_key"]));
+    let invalid = format!("{{\"status\":\"invalid event\",\"errors\":[\"bad key {PLANTED}\"]}}");
+    let cases = [
+        (Answer::new(400, &invalid), "refused", "bad key [secret]"),
+        (Answer::new(429, ""), "deferred", "429"),
+        (Answer::new(500, ""), "deferred", "500"),
+    ];
+    assert_classes(pagerduty, &cases).await;
+}

@@ -4,9 +4,11 @@
 
 pub mod discord;
 pub mod ntfy;
+pub mod pagerduty;
 #[cfg(test)]
 mod tests;
 
+use crate::event::{Event, Kind};
 use crate::outbox::message::facts::Fact;
 use crate::outbox::message::{Context, Parts, inert, text};
 
@@ -24,16 +26,57 @@ pub struct Words {
     facts: Vec<Fact>,
     /// The thread's page, when it can stand as a link.
     page: Option<String>,
+    /// A test of the channel: it is told as something that happens, whatever its kind.
+    test: bool,
 }
 
 impl Words {
-    pub(super) fn new(event: &crate::event::Event, context: &Context, parts: &Parts) -> Self {
+    pub(super) fn new(event: &Event, context: &Context, parts: &Parts) -> Self {
         let meaning = parts.meaning.map(str::to_owned);
         Self {
             headline: text::headline(event, context, parts),
             lines: meaning.into_iter().chain(parts.marks.iter().cloned()).collect(),
             facts: parts.facts.clone(),
             page: context.url.clone().filter(|url| is_link(url)),
+            test: context.test,
+        }
+    }
+}
+
+/// What an event is for a service that keeps alerts open until they end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// Open from now on, until the same thread ends.
+    Begins,
+    /// What began in this thread is over.
+    Ends,
+    /// Worth telling, and has no end.
+    Happens,
+}
+
+impl Course {
+    const fn of(kind: Kind, test: bool) -> Self {
+        if test {
+            return Self::Happens;
+        }
+        match kind {
+            Kind::LevelBroken | Kind::FeedDown | Kind::FeedQuiet | Kind::ChannelFailing => Self::Begins,
+            Kind::LevelFailed
+            | Kind::LevelRearmed
+            | Kind::LevelExpired
+            | Kind::FeedUp
+            | Kind::ChannelRecovered => Self::Ends,
+            Kind::LevelApproached
+            | Kind::LevelCrossed
+            | Kind::LevelRejected
+            | Kind::LevelRetested
+            | Kind::LevelHeld
+            | Kind::LevelSuspended
+            | Kind::LevelMoved
+            | Kind::RecordSet
+            | Kind::ContractRolled
+            | Kind::FeedQuarantined
+            | Kind::Digest => Self::Happens,
         }
     }
 }

@@ -188,3 +188,70 @@ fn ntfy_makes_no_attachment_and_divides_no_tag() {
         assert!(tags.iter().all(|tag| (1..=40).contains(&tag.chars().count()) && !tag.contains(',')));
     }
 }
+
+#[test]
+fn pagerduty_looks_as_reviewed() {
+    for (name, event) in [
+        ("pagerduty", sample::event(Kind::LevelBroken)),
+        ("pagerduty_resolve", sample::event(Kind::LevelFailed)),
+        ("pagerduty_digest", sample::event(Kind::Digest)),
+        ("pagerduty_hostile", saying(EVIL)),
+    ] {
+        insta::assert_snapshot!(name, pretty(&pagerduty::body(&event, &words(&event), "R0KEY")));
+    }
+    assert_tells(|event, words| pagerduty::body(event, words, "R0KEY"));
+}
+
+#[test]
+fn pagerduty_opens_at_a_break_and_closes_in_the_same_thread() {
+    let sent = |kind| {
+        let event = sample::event(kind);
+        let body = pagerduty::body(&event, &words(&event), "R0KEY");
+        let key = body["dedup_key"].as_str().unwrap().to_owned();
+        (body["event_action"].as_str().unwrap().to_owned(), key == event.thread.as_str(), key)
+    };
+    let (_, _, thread) = sent(Kind::LevelBroken);
+    for kind in [Kind::LevelBroken, Kind::FeedDown, Kind::FeedQuiet, Kind::ChannelFailing] {
+        assert_eq!((sent(kind).0.as_str(), sent(kind).1), ("trigger", true), "{kind}");
+    }
+    for kind in [Kind::LevelFailed, Kind::LevelRearmed, Kind::LevelExpired] {
+        assert_eq!(sent(kind), ("resolve".to_owned(), true, thread.clone()), "{kind}");
+    }
+    for kind in [Kind::FeedUp, Kind::ChannelRecovered] {
+        assert_eq!((sent(kind).0.as_str(), sent(kind).1), ("resolve", true), "{kind}");
+    }
+    // An approach in the thread's name would hide the break that follows.
+    for kind in [Kind::LevelApproached, Kind::LevelHeld, Kind::LevelSuspended, Kind::Digest] {
+        assert_eq!((sent(kind).0.as_str(), sent(kind).1), ("trigger", false), "{kind}");
+    }
+}
+
+#[test]
+fn a_test_of_the_channel_reaches_somebody_at_pagerduty() {
+    let event = sample::event(Kind::ChannelRecovered);
+    let context = Context { test: true, ..sample::context() };
+    let body = pagerduty::body(&event, &Message::render(&event, &context).words, "R0KEY");
+    assert_eq!(body["event_action"], "trigger");
+    assert_eq!(body["dedup_key"], event.id.as_str());
+    assert_eq!(body["payload"]["summary"], "TEST: alerts on mail arrive at 14:31:07 CT");
+}
+
+#[test]
+fn pagerduty_keeps_its_limits() {
+    let severities = Severity::ALL.iter().map(|&severity| {
+        let event = Event { severity, ..sample::event(Kind::LevelBroken) };
+        pagerduty::body(&event, &words(&event), "k")["payload"]["severity"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(severities.collect::<Vec<_>>(), ["info", "warning", "error", "critical"]);
+    for event in everything() {
+        let body = pagerduty::body(&event, &words(&event), "k");
+        assert_inert(&body);
+        assert!((1..=255).contains(&body["dedup_key"].as_str().unwrap().len()));
+        assert!(body.to_string().len() < 512 * 1_024, "{}", body.to_string().len());
+        if body["event_action"] == "trigger" {
+            let payload = &body["payload"];
+            assert!((1..=1_024).contains(&length(payload["summary"].as_str().unwrap())), "{body}");
+            assert!(!payload["source"].as_str().unwrap().is_empty(), "{body}");
+        }
+    }
+}
