@@ -95,6 +95,7 @@ impl Reader<'_> {
                 WebhookFormat::Standard { secrets }
             }
             FormatConfig::Discord => WebhookFormat::Discord,
+            FormatConfig::Alertmanager => WebhookFormat::Alertmanager,
             FormatConfig::Ntfy { topic } => {
                 WebhookFormat::Ntfy { topic: self.text("topic", topic, check_topic).await? }
             }

@@ -59,6 +59,8 @@ pub enum FormatConfig {
         /// The integration's key.
         routing_key: SecretSource,
     },
+    /// Alertmanager's API v2.
+    Alertmanager,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,7 @@ enum Name {
     Discord,
     Ntfy,
     Pagerduty,
+    Alertmanager,
 }
 
 const NAMES: &[(&str, Name)] = &[
@@ -74,9 +77,10 @@ const NAMES: &[(&str, Name)] = &[
     ("discord", Name::Discord),
     ("ntfy", Name::Ntfy),
     ("pagerduty", Name::Pagerduty),
+    ("alertmanager", Name::Alertmanager),
 ];
 /// Words that will be there one day.
-const LATER: &[&str] = &["tradingview", "alertmanager", "teams", "telegram"];
+const LATER: &[&str] = &["tradingview", "teams", "telegram"];
 /// Keys that belong to one form only.
 const OWN_KEYS: &[(&str, Name, &str)] = &[
     ("secret", Name::Standard, "standard"),
@@ -113,6 +117,7 @@ fn url(channel: &Section<'_>, name: Option<Name>, dir: &Path) -> Option<TextSour
             open_url(channel, "the server's address without the topic, like \"https://ntfy.sh\"", dir)
         }
         Some(Name::Pagerduty) => open_url(channel, "like \"https://events.pagerduty.com/v2/enqueue\"", dir),
+        Some(Name::Alertmanager) => open_url(channel, "like \"http://127.0.0.1:9093/api/v2/alerts\"", dir),
         Some(Name::Standard) | None => open_url(channel, "like \"https://example.com/hooks\"", dir),
     }
 }
@@ -154,6 +159,7 @@ fn format(channel: &Section<'_>, name: Name, dir: &Path) -> Option<FormatConfig>
     match name {
         Name::Standard => signing_secrets(channel, dir).map(|secrets| FormatConfig::Standard { secrets }),
         Name::Discord => Some(FormatConfig::Discord),
+        Name::Alertmanager => Some(FormatConfig::Alertmanager),
         Name::Ntfy => topic(channel, dir),
         Name::Pagerduty => {
             let right = "like { credential = \"pagerduty-routing-key\" }; the integration's key";
@@ -209,7 +215,7 @@ impl WebhookConfig {
     pub(super) fn secret_sources(&self) -> Vec<(&'static str, &SecretSource)> {
         let own: Vec<_> = match &self.format {
             FormatConfig::Standard { secrets } => secrets.iter().map(|source| ("secret", source)).collect(),
-            FormatConfig::Discord => Vec::new(),
+            FormatConfig::Discord | FormatConfig::Alertmanager => Vec::new(),
             FormatConfig::Ntfy { topic } => {
                 topic.secret().map(|source| ("topic", source)).into_iter().collect()
             }

@@ -116,6 +116,8 @@ pub enum WebhookFormat {
         /// The integration's key.
         routing_key: SecretString,
     },
+    /// Alertmanager's API v2.
+    Alertmanager,
 }
 
 /// Why a channel cannot be opened. No message carries a secret.

@@ -28,9 +28,10 @@ impl Webhook {
     pub(super) fn open(settings: &WebhookSettings) -> Result<Self, DeliverError> {
         let keys = match &settings.format {
             WebhookFormat::Standard { secrets } => keys(secrets)?,
-            WebhookFormat::Discord | WebhookFormat::Ntfy { .. } | WebhookFormat::Pagerduty { .. } => {
-                Vec::new()
-            }
+            WebhookFormat::Discord
+            | WebhookFormat::Ntfy { .. }
+            | WebhookFormat::Pagerduty { .. }
+            | WebhookFormat::Alertmanager => Vec::new(),
         };
         let peer = Peer::open(PeerSettings {
             channel: "webhook",
@@ -65,6 +66,7 @@ impl Webhook {
             WebhookFormat::Pagerduty { routing_key } => {
                 formats::pagerduty::body(event, &message.words, routing_key.expose_secret())
             }
+            WebhookFormat::Alertmanager => formats::alertmanager::body(event, &message.words, letter.sent_at),
         };
         body.to_string()
     }
@@ -102,7 +104,7 @@ fn hidden(format: &WebhookFormat) -> Vec<String> {
             .iter()
             .map(|secret| secret.expose_secret().trim().trim_start_matches(PREFIX).to_owned())
             .collect(),
-        WebhookFormat::Discord => Vec::new(),
+        WebhookFormat::Discord | WebhookFormat::Alertmanager => Vec::new(),
         WebhookFormat::Ntfy { topic: secret } | WebhookFormat::Pagerduty { routing_key: secret } => {
             vec![secret.expose_secret().to_owned()]
         }

@@ -106,3 +106,20 @@ async fn pagerduty_gets_a_trigger_with_its_key_which_never_comes_back() {
     ];
     assert_classes(pagerduty, &cases).await;
 }
+
+#[tokio::test]
+async fn alertmanager_gets_an_alert_that_stays_open_and_is_closed_by_its_end() {
+    let (hook, outcome) = sent(WebhookFormat::Alertmanager, &broken(), Answer::new(200, "")).await;
+    assert_outcome(&outcome, "accepted", "200 OK");
+    let failed = Post::of(sample::event(Kind::LevelFailed));
+    let (end, _) = sent(WebhookFormat::Alertmanager, &failed, Answer::new(200, "")).await;
+    let (alert, end) = (json(&hook), json(&end));
+    assert_eq!(alert[0]["labels"], end[0]["labels"]);
+    assert_eq!(alert[0]["endsAt"], "2026-12-01T20:31:07.285Z", "a day after the attempt");
+    assert_eq!(end[0]["endsAt"], "2026-11-30T20:31:07.250Z");
+    let cases = [
+        (Answer::new(400, "\"start time must be before end time\""), "refused", "start time"),
+        (Answer::new(500, ""), "deferred", "500"),
+    ];
+    assert_classes(WebhookFormat::Alertmanager, &cases).await;
+}

@@ -2,6 +2,7 @@
 //!
 //! Nothing here sends, and nothing here keeps a secret: what a body must carry besides the words is an argument.
 
+pub mod alertmanager;
 pub mod discord;
 pub mod ntfy;
 pub mod pagerduty;

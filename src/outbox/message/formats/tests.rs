@@ -255,3 +255,85 @@ fn pagerduty_keeps_its_limits() {
         }
     }
 }
+
+/// When the attempts are made.
+fn attempt() -> crate::time::Timestamp {
+    sample::context().attempted_at
+}
+
+fn alert(event: &Event) -> serde_json::Value {
+    alertmanager::body(event, &words(event), attempt())
+}
+
+#[test]
+fn alertmanager_looks_as_reviewed() {
+    for (name, event) in [
+        ("alertmanager", sample::event(Kind::LevelBroken)),
+        ("alertmanager_end", sample::event(Kind::LevelFailed)),
+        ("alertmanager_digest", sample::event(Kind::Digest)),
+        ("alertmanager_hostile", saying(EVIL)),
+    ] {
+        insta::assert_snapshot!(name, pretty(&alert(&event)));
+    }
+    assert_tells(|event, words| alertmanager::body(event, words, attempt()));
+}
+
+#[test]
+fn an_end_has_the_labels_of_its_beginning_whatever_the_severity() {
+    for (begins, ends) in [
+        (Kind::LevelBroken, Kind::LevelFailed),
+        (Kind::LevelBroken, Kind::LevelRearmed),
+        (Kind::LevelBroken, Kind::LevelExpired),
+        (Kind::FeedDown, Kind::FeedUp),
+        (Kind::FeedQuiet, Kind::FeedUp),
+        (Kind::ChannelFailing, Kind::ChannelRecovered),
+    ] {
+        for &severity in Severity::ALL {
+            let begun = alert(&Event { severity, ..sample::event(begins) });
+            let ended = alert(&sample::event(ends));
+            assert_eq!(begun[0]["labels"], ended[0]["labels"], "{begins} {ends}");
+            assert_eq!(begun[0]["endsAt"], "2026-12-01T20:31:07.285Z", "{begins}");
+            assert_eq!(ended[0]["endsAt"], "2026-11-30T20:31:07.250Z", "{ends}");
+            assert!(ended[0].get("startsAt").is_none());
+        }
+    }
+    let held = alert(&sample::event(Kind::LevelHeld));
+    assert!(held[0].get("endsAt").is_none() && held[0]["labels"]["alertname"] == "level.held");
+}
+
+#[test]
+fn a_rehearsal_and_a_clock_that_is_ahead_do_not_end_an_alert_before_it_began() {
+    let old = sample::at("2024-11-06T14:30:00Z");
+    let event = Event { rehearsal: true, occurred_at: old, ..sample::event(Kind::LevelBroken) };
+    assert_eq!(alert(&event)[0]["startsAt"], "2026-11-30T20:31:07.285Z");
+    assert_eq!(alert(&event)[0]["labels"]["rehearsal"], "true");
+    let ahead = sample::at("2027-01-01T00:00:00Z");
+    let event = Event { occurred_at: ahead, ..sample::event(Kind::LevelFailed) };
+    assert_eq!(alert(&event)[0]["endsAt"], "2026-11-30T20:31:07.285Z");
+}
+
+#[test]
+fn a_test_of_the_channel_is_an_alert_of_its_own() {
+    let event = sample::event(Kind::ChannelRecovered);
+    let context = Context { test: true, ..sample::context() };
+    let body = alertmanager::body(&event, &Message::render(&event, &context).words, attempt());
+    assert_eq!(
+        (&body[0]["labels"]["alertname"], &body[0]["labels"]["test"]),
+        (&json!("test"), &json!("true"))
+    );
+    assert!(body[0].get("endsAt").is_none());
+}
+
+#[test]
+fn alertmanager_gets_labels_that_it_takes() {
+    for event in everything() {
+        let body = alert(&event);
+        assert_inert(&body);
+        assert_eq!(body.as_array().unwrap().len(), 1);
+        for (label, value) in body[0]["labels"].as_object().unwrap() {
+            assert!(label.bytes().all(|b| b.is_ascii_lowercase()), "{label}");
+            assert!((1..=200).contains(&length(value.as_str().unwrap())), "{value}");
+        }
+        assert!(body.to_string().len() < 40_000);
+    }
+}
