@@ -96,6 +96,7 @@ impl Reader<'_> {
             }
             FormatConfig::Discord => WebhookFormat::Discord,
             FormatConfig::Alertmanager => WebhookFormat::Alertmanager,
+            FormatConfig::Teams => WebhookFormat::Teams,
             FormatConfig::Ntfy { topic } => {
                 WebhookFormat::Ntfy { topic: self.text("topic", topic, check_topic).await? }
             }

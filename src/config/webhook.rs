@@ -61,6 +61,8 @@ pub enum FormatConfig {
     },
     /// Alertmanager's API v2.
     Alertmanager,
+    /// A Teams workflow or incoming webhook.
+    Teams,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,7 @@ enum Name {
     Ntfy,
     Pagerduty,
     Alertmanager,
+    Teams,
 }
 
 const NAMES: &[(&str, Name)] = &[
@@ -78,9 +81,10 @@ const NAMES: &[(&str, Name)] = &[
     ("ntfy", Name::Ntfy),
     ("pagerduty", Name::Pagerduty),
     ("alertmanager", Name::Alertmanager),
+    ("teams", Name::Teams),
 ];
 /// Words that will be there one day.
-const LATER: &[&str] = &["tradingview", "teams", "telegram"];
+const LATER: &[&str] = &["tradingview", "telegram"];
 /// Keys that belong to one form only.
 const OWN_KEYS: &[(&str, Name, &str)] = &[
     ("secret", Name::Standard, "standard"),
@@ -109,10 +113,8 @@ pub(super) fn webhook(channel: &Section<'_>, dir: &Path) -> Option<WebhookConfig
 /// Who knows the address of some services may post there, so it is a secret as it is for Slack.
 fn url(channel: &Section<'_>, name: Option<Name>, dir: &Path) -> Option<TextSource> {
     match name {
-        Some(Name::Discord) => {
-            let right = "like { credential = \"discord-webhook-url\" }; the address is the secret";
-            required_secret(channel, "url", right, dir).map(TextSource::Secret)
-        }
+        Some(Name::Discord) => secret_url(channel, "discord-webhook-url", dir),
+        Some(Name::Teams) => secret_url(channel, "teams-webhook-url", dir),
         Some(Name::Ntfy) => {
             open_url(channel, "the server's address without the topic, like \"https://ntfy.sh\"", dir)
         }
@@ -120,6 +122,11 @@ fn url(channel: &Section<'_>, name: Option<Name>, dir: &Path) -> Option<TextSour
         Some(Name::Alertmanager) => open_url(channel, "like \"http://127.0.0.1:9093/api/v2/alerts\"", dir),
         Some(Name::Standard) | None => open_url(channel, "like \"https://example.com/hooks\"", dir),
     }
+}
+
+fn secret_url(channel: &Section<'_>, credential: &str, dir: &Path) -> Option<TextSource> {
+    let right = format!("like {{ credential = \"{credential}\" }}; the address is the secret");
+    required_secret(channel, "url", &right, dir).map(TextSource::Secret)
 }
 
 fn open_url(channel: &Section<'_>, right: &str, dir: &Path) -> Option<TextSource> {
@@ -160,6 +167,7 @@ fn format(channel: &Section<'_>, name: Name, dir: &Path) -> Option<FormatConfig>
         Name::Standard => signing_secrets(channel, dir).map(|secrets| FormatConfig::Standard { secrets }),
         Name::Discord => Some(FormatConfig::Discord),
         Name::Alertmanager => Some(FormatConfig::Alertmanager),
+        Name::Teams => Some(FormatConfig::Teams),
         Name::Ntfy => topic(channel, dir),
         Name::Pagerduty => {
             let right = "like { credential = \"pagerduty-routing-key\" }; the integration's key";
@@ -215,7 +223,7 @@ impl WebhookConfig {
     pub(super) fn secret_sources(&self) -> Vec<(&'static str, &SecretSource)> {
         let own: Vec<_> = match &self.format {
             FormatConfig::Standard { secrets } => secrets.iter().map(|source| ("secret", source)).collect(),
-            FormatConfig::Discord | FormatConfig::Alertmanager => Vec::new(),
+            FormatConfig::Discord | FormatConfig::Alertmanager | FormatConfig::Teams => Vec::new(),
             FormatConfig::Ntfy { topic } => {
                 topic.secret().map(|source| ("topic", source)).into_iter().collect()
             }

@@ -118,6 +118,8 @@ pub enum WebhookFormat {
     },
     /// Alertmanager's API v2.
     Alertmanager,
+    /// A Teams workflow or incoming webhook. The address is the secret.
+    Teams,
 }
 
 /// Why a channel cannot be opened. No message carries a secret.

@@ -15,6 +15,8 @@ use crate::outbox::message::formats;
 /// How long a secret's bytes may be.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 const PREFIX: &str = "whsec_";
+/// So an answer of Teams goes on with the status that Teams itself gave.
+const TEAMS_FAILED: &str = "Microsoft Teams endpoint returned HTTP error";
 
 /// The channel.
 pub struct Webhook {
@@ -31,7 +33,8 @@ impl Webhook {
             WebhookFormat::Discord
             | WebhookFormat::Ntfy { .. }
             | WebhookFormat::Pagerduty { .. }
-            | WebhookFormat::Alertmanager => Vec::new(),
+            | WebhookFormat::Alertmanager
+            | WebhookFormat::Teams => Vec::new(),
         };
         let peer = Peer::open(PeerSettings {
             channel: "webhook",
@@ -67,6 +70,7 @@ impl Webhook {
                 formats::pagerduty::body(event, &message.words, routing_key.expose_secret())
             }
             WebhookFormat::Alertmanager => formats::alertmanager::body(event, &message.words, letter.sent_at),
+            WebhookFormat::Teams => formats::teams::body(event, &message.words),
         };
         body.to_string()
     }
@@ -86,7 +90,9 @@ impl Webhook {
 
     fn classify(&self, answer: &Answer) -> Outcome {
         let (discretion, summary) = (&self.peer.discretion, answer.summary());
+        let is_teams = matches!(self.format, WebhookFormat::Teams);
         match answer.status {
+            200..300 if is_teams && answer.body.contains(TEAMS_FAILED) => self.teams_failed(answer),
             200..300 => discretion.accepted(&summary),
             300..400 => discretion.misconfigured(&format!("redirects are not followed: {summary}")),
             401 | 403 => discretion.misconfigured(&summary),
@@ -97,6 +103,18 @@ impl Webhook {
     }
 }
 
+impl Webhook {
+    /// An incoming webhook of Teams says 200 even when Teams itself did not take the message.
+    fn teams_failed(&self, answer: &Answer) -> Outcome {
+        let (discretion, summary) = (&self.peer.discretion, answer.summary());
+        let passes = |status: &&str| answer.body.contains(&format!("{TEAMS_FAILED} {status}"));
+        if ["429", "500", "502", "503", "504"].iter().any(passes) {
+            return discretion.deferred(&summary, answer.retry_after);
+        }
+        discretion.refused(&summary)
+    }
+}
+
 /// What must not be shown besides the address.
 fn hidden(format: &WebhookFormat) -> Vec<String> {
     match format {
@@ -104,7 +122,7 @@ fn hidden(format: &WebhookFormat) -> Vec<String> {
             .iter()
             .map(|secret| secret.expose_secret().trim().trim_start_matches(PREFIX).to_owned())
             .collect(),
-        WebhookFormat::Discord | WebhookFormat::Alertmanager => Vec::new(),
+        WebhookFormat::Discord | WebhookFormat::Alertmanager | WebhookFormat::Teams => Vec::new(),
         WebhookFormat::Ntfy { topic: secret } | WebhookFormat::Pagerduty { routing_key: secret } => {
             vec![secret.expose_secret().to_owned()]
         }

@@ -123,3 +123,22 @@ async fn alertmanager_gets_an_alert_that_stays_open_and_is_closed_by_its_end() {
     ];
     assert_classes(WebhookFormat::Alertmanager, &cases).await;
 }
+
+#[tokio::test]
+async fn teams_gets_a_card_and_its_answer_is_read_for_what_teams_did() {
+    let (hook, outcome) = sent(WebhookFormat::Teams, &broken(), Answer::new(202, "")).await;
+    assert_outcome(&outcome, "accepted", "202 Accepted");
+    let body = json(&hook);
+    assert_eq!(body["type"], "message");
+    let card = &body["attachments"][0];
+    assert_eq!(card["contentType"], "application/vnd.microsoft.card.adaptive");
+    let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error";
+    let cases = [
+        (Answer::new(200, "1"), "accepted", "200 OK: 1"),
+        (Answer::new(200, &format!("{failed} 429 with ContextId x")), "deferred", "error 429"),
+        (Answer::new(200, &format!("{failed} 413 with ContextId x")), "refused", "error 413"),
+        (Answer::new(401, ""), "misconfigured", "401"),
+        (Answer::new(429, ""), "deferred", "429"),
+    ];
+    assert_classes(WebhookFormat::Teams, &cases).await;
+}

@@ -6,6 +6,7 @@ pub mod alertmanager;
 pub mod discord;
 pub mod ntfy;
 pub mod pagerduty;
+pub mod teams;
 #[cfg(test)]
 mod tests;
 

@@ -337,3 +337,30 @@ fn alertmanager_gets_labels_that_it_takes() {
         assert!(body.to_string().len() < 40_000);
     }
 }
+
+#[test]
+fn teams_looks_as_reviewed() {
+    for (name, event) in [
+        ("teams", sample::event(Kind::LevelBroken)),
+        ("teams_digest", sample::event(Kind::Digest)),
+        ("teams_hostile", saying(EVIL)),
+    ] {
+        insta::assert_snapshot!(name, pretty(&teams::body(&event, &words(&event))));
+    }
+    assert_tells(teams::body);
+}
+
+#[test]
+fn a_card_is_small_enough_and_holds_nothing_that_reads_markdown() {
+    for event in everything() {
+        let body = teams::body(&event, &words(&event));
+        assert_inert(&body);
+        assert!(body.to_string().len() <= 20_000, "{}", body.to_string().len());
+        let card = &body["attachments"][0]["content"];
+        for block in card["body"].as_array().unwrap() {
+            assert_eq!(block["type"], "RichTextBlock");
+            let runs = block["inlines"].as_array().unwrap();
+            assert!(runs.iter().all(|run| run["type"] == "TextRun" && run["text"] != ""), "{block}");
+        }
+    }
+}
