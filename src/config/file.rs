@@ -227,6 +227,7 @@ pub(super) const WEBHOOK: Shape = shape(
         "format",
         "topic",
         "routing_key",
+        "chat_id",
         "timeout",
         "ca_file",
         "allow_link_local",

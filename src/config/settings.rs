@@ -12,7 +12,9 @@ use super::channel::{ChannelConfig, ChannelKind, EmailConfig};
 use super::problem::{Refusal, chain};
 use super::roots::read_roots;
 use super::secret::SecretSource;
-use super::webhook::{FormatConfig, TextSource, WebhookConfig, check_routing_key, check_topic};
+use super::webhook::{
+    FormatConfig, TextSource, WebhookConfig, check_routing_key, check_send_message, check_topic,
+};
 use crate::deliver::{EmailSettings, Settings, SlackSettings, WebhookFormat, WebhookSettings};
 
 /// A webhook secret is `whsec_` and so many bytes in base64.
@@ -73,7 +75,16 @@ impl Reader<'_> {
     }
 
     async fn webhook(&mut self, webhook: &WebhookConfig) -> Option<WebhookSettings> {
-        let url = self.text("url", &webhook.url, check_url).await;
+        let check = match &webhook.format {
+            FormatConfig::Telegram { .. } => check_send_message,
+            FormatConfig::Standard { .. }
+            | FormatConfig::Discord
+            | FormatConfig::Ntfy { .. }
+            | FormatConfig::Pagerduty { .. }
+            | FormatConfig::Alertmanager
+            | FormatConfig::Teams => check_url,
+        };
+        let url = self.text("url", &webhook.url, check).await;
         let format = self.format(&webhook.format).await;
         let extra_roots = self.roots("ca_file", webhook.extra_roots.as_deref()).await;
         Some(WebhookSettings {
@@ -97,6 +108,7 @@ impl Reader<'_> {
             FormatConfig::Discord => WebhookFormat::Discord,
             FormatConfig::Alertmanager => WebhookFormat::Alertmanager,
             FormatConfig::Teams => WebhookFormat::Teams,
+            FormatConfig::Telegram { chat } => WebhookFormat::Telegram { chat: chat.clone() },
             FormatConfig::Ntfy { topic } => {
                 WebhookFormat::Ntfy { topic: self.text("topic", topic, check_topic).await? }
             }

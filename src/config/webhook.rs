@@ -7,10 +7,11 @@ use toml::Value;
 
 use super::address;
 use super::channel::{extra_roots, required_secret, timeout};
-use super::problem::Refusal;
+use super::problem::{Refusal, quoted};
 use super::secret::{SecretSource, secret};
 use super::section::Section;
 use super::value;
+use crate::outbox::message::formats::telegram::Chat;
 
 /// At most so many secrets sign a webhook.
 const SIGNING_SECRETS_MAX: usize = 5;
@@ -63,6 +64,11 @@ pub enum FormatConfig {
     Alertmanager,
     /// A Teams workflow or incoming webhook.
     Teams,
+    /// Telegram's `sendMessage`.
+    Telegram {
+        /// Who is written to.
+        chat: Chat,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,6 +79,7 @@ enum Name {
     Pagerduty,
     Alertmanager,
     Teams,
+    Telegram,
 }
 
 const NAMES: &[(&str, Name)] = &[
@@ -82,17 +89,21 @@ const NAMES: &[(&str, Name)] = &[
     ("pagerduty", Name::Pagerduty),
     ("alertmanager", Name::Alertmanager),
     ("teams", Name::Teams),
+    ("telegram", Name::Telegram),
 ];
 /// Words that will be there one day.
-const LATER: &[&str] = &["tradingview", "telegram"];
+const LATER: &[&str] = &["tradingview"];
 /// Keys that belong to one form only.
 const OWN_KEYS: &[(&str, Name, &str)] = &[
     ("secret", Name::Standard, "standard"),
     ("topic", Name::Ntfy, "ntfy"),
     ("routing_key", Name::Pagerduty, "pagerduty"),
+    ("chat_id", Name::Telegram, "telegram"),
 ];
 /// How long PagerDuty's keys are.
 const ROUTING_KEY_LENGTH: usize = 32;
+/// How long the name of a public chat is, without its @.
+const CHAT_NAME: std::ops::RangeInclusive<usize> = 4..=32;
 /// The longest topic of ntfy.
 const TOPIC_MAX: usize = 64;
 
@@ -115,6 +126,7 @@ fn url(channel: &Section<'_>, name: Option<Name>, dir: &Path) -> Option<TextSour
     match name {
         Some(Name::Discord) => secret_url(channel, "discord-webhook-url", dir),
         Some(Name::Teams) => secret_url(channel, "teams-webhook-url", dir),
+        Some(Name::Telegram) => secret_url(channel, "telegram-send-message-url", dir),
         Some(Name::Ntfy) => {
             open_url(channel, "the server's address without the topic, like \"https://ntfy.sh\"", dir)
         }
@@ -168,6 +180,10 @@ fn format(channel: &Section<'_>, name: Name, dir: &Path) -> Option<FormatConfig>
         Name::Discord => Some(FormatConfig::Discord),
         Name::Alertmanager => Some(FormatConfig::Alertmanager),
         Name::Teams => Some(FormatConfig::Teams),
+        Name::Telegram => {
+            let right = "like -1001234567890, or \"@channel\"";
+            channel.require("chat_id", right, chat).map(|chat| FormatConfig::Telegram { chat })
+        }
         Name::Ntfy => topic(channel, dir),
         Name::Pagerduty => {
             let right = "like { credential = \"pagerduty-routing-key\" }; the integration's key";
@@ -193,6 +209,36 @@ pub(super) fn check_topic(text: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(format!("is not a topic of ntfy: 1 to {TOPIC_MAX} letters, digits, - and _").into())
+}
+
+/// A number, or the name of a public chat.
+fn chat(value: &Value) -> Result<Chat, Refusal> {
+    if let Some(id) = value.as_integer() {
+        return Ok(Chat::Id(id));
+    }
+    let text = value::text(value)?;
+    if let Ok(id) = text.parse() {
+        return Ok(Chat::Id(id));
+    }
+    let is_name = |name: &str| {
+        CHAT_NAME.contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    match text.strip_prefix('@') {
+        Some(name) if is_name(name) => Ok(Chat::Name(text.to_owned())),
+        Some(_) | None => {
+            Err(format!("{} is neither a number like -1001234567890 nor like \"@channel\"", quoted(text))
+                .into())
+        }
+    }
+}
+
+/// The address of the one method that is used.
+pub(super) fn check_send_message(text: &str) -> Result<(), Refusal> {
+    address::check_channel(text)?;
+    if text.trim_end().ends_with("/sendMessage") {
+        return Ok(());
+    }
+    Err("does not end in /sendMessage, as https://api.telegram.org/bot<token>/sendMessage does".into())
 }
 
 /// What PagerDuty takes for the key of an integration.
@@ -223,7 +269,10 @@ impl WebhookConfig {
     pub(super) fn secret_sources(&self) -> Vec<(&'static str, &SecretSource)> {
         let own: Vec<_> = match &self.format {
             FormatConfig::Standard { secrets } => secrets.iter().map(|source| ("secret", source)).collect(),
-            FormatConfig::Discord | FormatConfig::Alertmanager | FormatConfig::Teams => Vec::new(),
+            FormatConfig::Discord
+            | FormatConfig::Alertmanager
+            | FormatConfig::Teams
+            | FormatConfig::Telegram { .. } => Vec::new(),
             FormatConfig::Ntfy { topic } => {
                 topic.secret().map(|source| ("topic", source)).into_iter().collect()
             }

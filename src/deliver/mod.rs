@@ -25,6 +25,7 @@ use thiserror::Error;
 use crate::event::{Event, EventId};
 use crate::outbox::Outcome;
 use crate::outbox::message::Message;
+use crate::outbox::message::formats::telegram::Chat;
 use crate::time::Timestamp;
 
 /// What a channel needs to know. Built from the configuration, with its secrets read.
@@ -120,6 +121,11 @@ pub enum WebhookFormat {
     Alertmanager,
     /// A Teams workflow or incoming webhook. The address is the secret.
     Teams,
+    /// Telegram's `sendMessage`. The address holds the bot's token.
+    Telegram {
+        /// Who is written to.
+        chat: Chat,
+    },
 }
 
 /// Why a channel cannot be opened. No message carries a secret.

@@ -1,5 +1,7 @@
 //! A webhook: signed as the Standard Webhooks specification says, or in the form that another service takes.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
@@ -15,6 +17,8 @@ use crate::outbox::message::formats;
 /// How long a secret's bytes may be.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 const PREFIX: &str = "whsec_";
+/// So Telegram says that a chat does not exist, or that the bot is not in it.
+const NO_CHAT: &str = "chat not found";
 /// So an answer of Teams goes on with the status that Teams itself gave.
 const TEAMS_FAILED: &str = "Microsoft Teams endpoint returned HTTP error";
 
@@ -34,7 +38,8 @@ impl Webhook {
             | WebhookFormat::Ntfy { .. }
             | WebhookFormat::Pagerduty { .. }
             | WebhookFormat::Alertmanager
-            | WebhookFormat::Teams => Vec::new(),
+            | WebhookFormat::Teams
+            | WebhookFormat::Telegram { .. } => Vec::new(),
         };
         let peer = Peer::open(PeerSettings {
             channel: "webhook",
@@ -71,6 +76,7 @@ impl Webhook {
             }
             WebhookFormat::Alertmanager => formats::alertmanager::body(event, &message.words, letter.sent_at),
             WebhookFormat::Teams => formats::teams::body(event, &message.words),
+            WebhookFormat::Telegram { chat } => formats::telegram::body(event, &message.words, chat),
         };
         body.to_string()
     }
@@ -91,16 +97,27 @@ impl Webhook {
     fn classify(&self, answer: &Answer) -> Outcome {
         let (discretion, summary) = (&self.peer.discretion, answer.summary());
         let is_teams = matches!(self.format, WebhookFormat::Teams);
+        let is_telegram = matches!(self.format, WebhookFormat::Telegram { .. });
         match answer.status {
             200..300 if is_teams && answer.body.contains(TEAMS_FAILED) => self.teams_failed(answer),
             200..300 => discretion.accepted(&summary),
             300..400 => discretion.misconfigured(&format!("redirects are not followed: {summary}")),
             401 | 403 => discretion.misconfigured(&summary),
+            // No such bot, or no such chat: a person must act, and nothing is lost until then.
+            404 if is_telegram => discretion.misconfigured(&summary),
+            400 if is_telegram && answer.body.contains(NO_CHAT) => discretion.misconfigured(&summary),
+            429 if is_telegram => discretion.deferred(&summary, answer.retry_after.or(flood(answer))),
             408 | 425 | 429 => discretion.deferred(&summary, answer.retry_after),
             400..500 => discretion.refused(&summary),
             _ => discretion.deferred(&summary, answer.retry_after),
         }
     }
+}
+
+/// How long Telegram wants nothing: its answer says so in the body.
+fn flood(answer: &Answer) -> Option<Duration> {
+    let body: serde_json::Value = serde_json::from_str(&answer.body).ok()?;
+    body.pointer("/parameters/retry_after")?.as_u64().map(Duration::from_secs)
 }
 
 impl Webhook {
@@ -122,7 +139,10 @@ fn hidden(format: &WebhookFormat) -> Vec<String> {
             .iter()
             .map(|secret| secret.expose_secret().trim().trim_start_matches(PREFIX).to_owned())
             .collect(),
-        WebhookFormat::Discord | WebhookFormat::Alertmanager | WebhookFormat::Teams => Vec::new(),
+        WebhookFormat::Discord
+        | WebhookFormat::Alertmanager
+        | WebhookFormat::Teams
+        | WebhookFormat::Telegram { .. } => Vec::new(),
         WebhookFormat::Ntfy { topic: secret } | WebhookFormat::Pagerduty { routing_key: secret } => {
             vec![secret.expose_secret().to_owned()]
         }

@@ -153,6 +153,15 @@ async fn the_keys_of_other_services_are_read_and_their_form_is_checked() {
     let ntfy = "format = \"ntfy\"\ntopic = { env = \"KEY\" }\n";
     assert!(!read(ntfy, "s3cret-topic").await.unwrap().contains("s3cret"));
     insta::assert_snapshot!(read(ntfy, "s3cret/topic").await.unwrap_err(), @r#"test.toml: channel "ops": topic: environment variable KEY: is not a topic of ntfy: 1 to 64 letters, digits, - and _"#);
+    let telegram = "[[channel]]\nname = \"ops\"\nkind = \"webhook\"\nformat = \"telegram\"\n\
+                    url = { env = \"KEY\" }\nchat_id = \"-1001234567890\"\n";
+    let said = async |url: &str| match good(telegram).read_secrets(&env(&[("KEY", url)]), None).await {
+        Ok(secrets) => format!("{:?}", secrets.channels[0]),
+        Err(e) => e.to_string(),
+    };
+    let right = said("https://api.telegram.org/bot1:s3cret/sendMessage").await;
+    assert!(right.contains("Id(-1001234567890)") && !right.contains("s3cret"), "{right}");
+    insta::assert_snapshot!(said("https://api.telegram.org/bot1:s3cret").await, @r#"test.toml: channel "ops": url: environment variable KEY: does not end in /sendMessage, as https://api.telegram.org/bot<token>/sendMessage does"#);
     let pagerduty = "format = \"pagerduty\"\nrouting_key = { env = \"KEY\" }\n";
     assert!(read(pagerduty, &"k".repeat(32)).await.is_ok());
     insta::assert_snapshot!(read(pagerduty, "s3cret").await.unwrap_err(), @r#"test.toml: channel "ops": routing_key: environment variable KEY: is not the key of an integration: 32 letters and digits"#);

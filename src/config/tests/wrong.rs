@@ -83,7 +83,7 @@ fn what_does_not_exist_yet_is_said_to_be_missing() {
     );
     assert_snapshot!(wrong("[[feed]]\nname = \"tasty\"\nkind = \"dxlink\"\nrefresh_token = { credential = \"x\" }\n"), @r#"test.toml: feed "tasty": kind: "dxlink" is not available in this version; available: json"#);
     assert_snapshot!(wrong("[instrument.RTY]\nroll = \"volumes\"\n"), @r#"test.toml: instrument.RTY.roll: "volumes" is not allowed; did you mean "volume"?"#);
-    assert_snapshot!(webhook("url = \"https://example.com/\"\nsecret = { env = \"X\" }\nformat = \"tradingview\""), @r#"test.toml: channel "ops": format: "tradingview" is not available in this version; available: standard, discord, ntfy, pagerduty, alertmanager, teams"#);
+    assert_snapshot!(webhook("url = \"https://example.com/\"\nsecret = { env = \"X\" }\nformat = \"tradingview\""), @r#"test.toml: channel "ops": format: "tradingview" is not available in this version; available: standard, discord, ntfy, pagerduty, alertmanager, teams, telegram"#);
 }
 
 #[test]
@@ -305,6 +305,8 @@ fn a_channel_is_complete_and_protected() {
     assert_snapshot!(webhook("format = \"pagerduty\"\nurl = \"https://events.pagerduty.com/v2/enqueue\""), @r#"test.toml: channel "ops": routing_key: is missing; like { credential = "pagerduty-routing-key" }; the integration's key"#);
     assert_snapshot!(webhook("format = \"alertmanager\""), @r#"test.toml: channel "ops": url: is missing; like "http://127.0.0.1:9093/api/v2/alerts""#);
     assert_snapshot!(webhook("format = \"teams\""), @r#"test.toml: channel "ops": url: is missing; like { credential = "teams-webhook-url" }; the address is the secret"#);
+    assert_snapshot!(webhook("format = \"telegram\"\nurl = { env = \"X\" }"), @r#"test.toml: channel "ops": chat_id: is missing; like -1001234567890, or "@channel""#);
+    assert_snapshot!(webhook("format = \"telegram\"\nurl = { env = \"X\" }\nchat_id = \"desk\""), @r#"test.toml: channel "ops": chat_id: "desk" is neither a number like -1001234567890 nor like "@channel""#);
     assert_snapshot!(webhook("format = \"discord\"\nurl = \"https://discord.com/api/webhooks/1/x\""), @r#"test.toml: channel "ops": url: is written in plain text; a secret never stands in the configuration; write { credential = "name" } (systemd), { file = "/path" }, { env = "NAME" } or { command = ["program", "argument"], ttl = "1h" }"#);
     assert_snapshot!(wrong(&"[[channel]]\nname = \"a\"\nkind = \"console\"\n".repeat(2)), @r#"test.toml: channel "a": name: another channel has this name already"#);
 }

@@ -142,3 +142,28 @@ async fn teams_gets_a_card_and_its_answer_is_read_for_what_teams_did() {
     ];
     assert_classes(WebhookFormat::Teams, &cases).await;
 }
+
+#[tokio::test]
+async fn telegram_gets_a_text_and_says_in_its_body_when_to_come_back() {
+    let telegram = WebhookFormat::Telegram { chat: Chat::Id(-1_001_234_567_890) };
+    let taken = Answer::new(200, "{\"ok\":true,\"result\":{\"message_id\":7}}");
+    let (hook, outcome) = sent(telegram.clone(), &broken(), taken).await;
+    assert_outcome(&outcome, "accepted", "\"message_id\":7");
+    let body = json(&hook);
+    assert_eq!(body["chat_id"], -1_001_234_567_890_i64);
+    assert!(body["text"].as_str().unwrap().starts_with("RTY broke 2,500.0 up: 2,500.4 at 14:31:07 CT"));
+    let cases = [
+        (Answer::new(400, "{\"description\":\"Bad Request: chat not found\"}"), "misconfigured", "chat not"),
+        (Answer::new(400, "{\"description\":\"Bad Request: message is too long\"}"), "refused", "too long"),
+        (Answer::new(401, "{\"description\":\"Unauthorized\"}"), "misconfigured", "401"),
+        (Answer::new(403, "{\"description\":\"Forbidden: bot was kicked\"}"), "misconfigured", "kicked"),
+        (Answer::new(404, "{\"description\":\"Not Found\"}"), "misconfigured", "404"),
+    ];
+    assert_classes(telegram.clone(), &cases).await;
+    for (body, seconds) in [("{\"parameters\":{\"retry_after\":34}}", Some(34)), ("{}", None), ("busy", None)]
+    {
+        let (_, outcome) = sent(telegram.clone(), &broken(), Answer::new(429, body)).await;
+        let Outcome::Deferred { retry_after, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(retry_after.map(|wait| wait.as_secs()), seconds, "{body}");
+    }
+}

@@ -7,6 +7,7 @@ pub mod discord;
 pub mod ntfy;
 pub mod pagerduty;
 pub mod teams;
+pub mod telegram;
 #[cfg(test)]
 mod tests;
 

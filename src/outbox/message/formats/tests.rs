@@ -364,3 +364,29 @@ fn a_card_is_small_enough_and_holds_nothing_that_reads_markdown() {
         }
     }
 }
+
+#[test]
+fn telegram_looks_as_reviewed() {
+    let chat = telegram::Chat::Id(-1_001_234_567_890);
+    for (name, event) in [
+        ("telegram", sample::event(Kind::LevelBroken)),
+        ("telegram_digest", sample::event(Kind::Digest)),
+        ("telegram_hostile", saying(EVIL)),
+    ] {
+        insta::assert_snapshot!(name, pretty(&telegram::body(&event, &words(&event), &chat)));
+    }
+    assert_tells(|event, words| telegram::body(event, words, &chat));
+}
+
+#[test]
+fn telegram_gets_plain_text_within_its_limit_and_rings_unless_it_is_only_good_to_know() {
+    let chat = telegram::Chat::Name("@desk".to_owned());
+    for event in everything() {
+        let body = telegram::body(&event, &words(&event), &chat);
+        assert_inert(&body);
+        assert_eq!(body["chat_id"], "@desk");
+        assert!((1..=4_096).contains(&length(body["text"].as_str().unwrap())), "{body}");
+        assert!(body.get("parse_mode").is_none() && body.get("entities").is_none());
+        assert_eq!(body.get("disable_notification").is_some(), event.severity == Severity::Info);
+    }
+}
