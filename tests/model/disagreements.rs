@@ -254,3 +254,21 @@ fn a_break_can_fail_by_the_close_of_a_bar() {
         &["level.broken 15:00:01", "level.rearmed 15:00:30", "level.failed 15:01:00"],
     );
 }
+
+#[test]
+fn a_break_by_the_official_close_with_price_behind_is_armed_again_by_the_next_price() {
+    both_tell(
+        |t| t.confirm = vec![Confirm::SessionClose(Official::Settlement)],
+        "2024-11-25T20:59:00.000Z trade 2499.9 x 1
+         2024-11-25T20:59:40.000Z trade 2501.0 x 9
+         2024-11-25T20:59:50.000Z trade 2499.0 x 1
+         2024-11-25T21:00:10.000Z clock
+         2024-11-25T21:00:20.000Z trade 2499.0 x 1",
+        &[
+            "level.crossed 20:59:40",
+            "level.broken 21:00:00",
+            "level.failed 21:00:20",
+            "level.rearmed 21:00:20",
+        ],
+    );
+}

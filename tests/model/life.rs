@@ -98,6 +98,8 @@ pub(crate) struct Life {
     bars: Vec<(Timestamp, bool)>,
     /// When regular trading hours ended since the crossing, and whether they closed beyond.
     closes: Vec<(Timestamp, bool)>,
+    /// Coming back counts from this place of the list on.
+    spent_from: usize,
     /// Of price in the zone before the level, seen to come in: when it came, how far it got, what was traded.
     visit: Option<(Timestamp, Price, u64)>,
     /// The last price was in the zone.
@@ -125,6 +127,7 @@ impl Life {
             near: false,
             bars: Vec::new(),
             closes: Vec::new(),
+            spent_from: 0,
             visit: None,
             inside: false,
             now: Timestamp::MIN,
@@ -222,7 +225,7 @@ impl Life {
         let (back, first) = (!self.beyond(seen), self.stage == Stage::New);
         match self.stage {
             Stage::New if back => self.arm(),
-            Stage::New => self.stage = Stage::Spent(false),
+            Stage::New => self.spend(false),
             Stage::Armed if !back => self.cross(at, seen, gap),
             Stage::Waiting(..) if back && self.close_can_speak() => {}
             Stage::Waiting(..) | Stage::Lapsed if back => self.stage = Stage::Armed,
@@ -239,6 +242,12 @@ impl Life {
         if self.rule.confirm.iter().any(|c| matches!(c, Confirm::Quote(_))) {
             self.confirm(at);
         }
+    }
+
+    /// Not armed from here on; price that is back already comes back with the next one.
+    fn spend(&mut self, by_break: bool) {
+        self.stage = Stage::Spent(by_break);
+        self.spent_from = self.noted.len();
     }
 
     /// Armed after a time in which the level could not break.
@@ -270,7 +279,7 @@ impl Life {
 
     fn cross(&mut self, at: Timestamp, seen: Price, gap: bool) {
         if !self.admitted(at) || (gap && self.rule.gap == GapPolicy::Ignore) {
-            self.stage = Stage::Spent(false);
+            self.spend(false);
         } else if self.rule.confirm.is_empty() && !(gap && self.rule.gap == GapPolicy::WaitBar) {
             self.broken(at, if gap { Reason::Gap } else { Reason::Cross });
         } else {
@@ -303,7 +312,7 @@ impl Life {
 
     fn broken(&mut self, at: Timestamp, reason: Reason) {
         if self.is_true(&When::All(self.rule.when.clone()), at) != Some(true) {
-            self.stage = Stage::Spent(false);
+            self.spend(false);
             return;
         }
         self.tell(Kind::LevelBroken, reason, at, self.last());
@@ -316,7 +325,7 @@ impl Life {
             retested: None,
             bar: at,
         });
-        self.stage = Stage::Spent(true);
+        self.spend(true);
     }
 
     /// Everything that time alone does until `until`, in the order in which it is due.

@@ -56,7 +56,7 @@ impl Life {
             }
         }
         match self.stage {
-            Stage::Armed | Stage::Lapsed if beyond => self.stage = Stage::Spent(false),
+            Stage::Armed | Stage::Lapsed if beyond => self.spend(false),
             Stage::Lapsed => (self.stage, self.near) = (Stage::Armed, true),
             Stage::Waiting(..) if !beyond && !self.close_can_speak() => {
                 (self.stage, self.near) = (Stage::Armed, true);
@@ -176,7 +176,7 @@ impl Life {
     pub(super) fn rearm_due(&self) -> Option<Timestamp> {
         let Stage::Spent(_) = self.stage else { return None };
         let mut since = None;
-        for noted in &self.noted {
+        for noted in self.noted.iter().skip(self.spent_from) {
             match noted {
                 Noted::Price(Seen { at, back: true, .. }) | Noted::Moved { at, back: true, .. } => {
                     since = since.or(Some(*at));
