@@ -25,8 +25,10 @@ pub struct Stay {
     /// When price came in.
     pub since: Timestamp,
     /// Until then it can be turned away.
+    #[serde(default)]
     pub until: Timestamp,
     /// Price has left the zone since, though it was not turned away.
+    #[serde(default)]
     pub out: bool,
     /// The highest price, as seen upwards.
     pub high: Price,
@@ -81,5 +83,19 @@ pub fn step(
             }
             turned.then_some(stay)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_visit_that_was_saved_without_its_end_is_over() {
+        let at: Timestamp = "2024-11-25T15:00:00Z".parse().unwrap();
+        let saved =
+            serde_json::json!({ "in": { "since": at, "high": "2499.7", "high_at": at, "volume": 3 } });
+        let Visit::In(stay) = serde_json::from_value(saved).unwrap() else { panic!("in the zone") };
+        assert!(stay.until < stay.since && !stay.out);
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::index::LevelIndex;
 use crate::engine::level::Level;
 use crate::engine::side::SideMarket;
 use crate::engine::{Engine, Rolls, Step, index_of};
-use crate::event::{Event, Kind, Numbers, Px, Reason, Severity, Side, ThreadId};
+use crate::event::{Event, Kind, Numbers, Px, Reason, Severity, ThreadId};
 use crate::market::instrument::RollPolicy;
 use crate::market::price::Price;
 use crate::market::symbol::ContractMonth;
@@ -163,12 +163,7 @@ impl Engine {
             let Some(book) = self.book_of(*id).and_then(|book| self.books.get(book)) else { continue };
             let Some(level) = self.levels.get(index_of(*id)) else { continue };
             let Some(from) = level.at else { continue };
-            let exact = from.plus(spread);
-            // Never before the true level.
-            let to = match level.rule.side {
-                Side::Resistance => book.tick.ceil(exact),
-                Side::Support => book.tick.floor(exact),
-            };
+            let to = level.rule.on_grid(from.plus(spread), book.tick);
             if moved.len() < NAMED {
                 let px = |price| Px::new(price, book.tick).grouped();
                 moved.push(format!("{} {} -> {}", level.rule.name, px(from), px(to)));

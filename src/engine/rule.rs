@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::derive::Source;
 use crate::event::{About, Severity, Side, Space};
 use crate::market::calendar::Phase;
-use crate::market::price::{Distance, Price};
+use crate::market::price::{Distance, Price, TickSize};
 use crate::market::symbol::ContractMonth;
 use crate::market::tick::InstrumentId;
 use crate::time::Timestamp;
@@ -150,6 +150,12 @@ impl Terms {
             Side::Resistance => price,
             Side::Support => price.negated(),
         }
+    }
+
+    /// Where on the grid a level lies that would lie at `exact`: never before the true level.
+    #[must_use]
+    pub fn on_grid(&self, exact: Price, tick: TickSize) -> Price {
+        self.mirror(tick.ceil(self.mirror(exact)))
     }
 
     /// A resistance in contract prices with every default.

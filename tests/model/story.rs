@@ -118,26 +118,21 @@ impl fmt::Display for Case {
             own.join(" ")
         )?;
         for act in &self.acts {
+            let px = |ticks| path::price(ticks).with_decimals(1);
+            let next = matches!(act.what, What::NextTrade(..) | What::NextQuote(..));
             let what = match act.what {
-                What::NextTrade(ticks, size) => {
-                    format!("next contract: trade {} x {size}", crate::path::price(ticks).with_decimals(1))
+                What::Trade(ticks, size) | What::NextTrade(ticks, size) => {
+                    format!("trade {} x {size}", px(ticks))
                 }
-                What::NextQuote(bid, ask) => {
-                    let px = |ticks| crate::path::price(ticks).with_decimals(1);
-                    format!("next contract: quote {} / {}", px(bid), px(ask))
-                }
-                What::Trade(ticks, size) => {
-                    format!("trade {} x {size}", crate::path::price(ticks).with_decimals(1))
-                }
-                What::Quote(bid, ask) => {
-                    let px = |ticks| crate::path::price(ticks).with_decimals(1);
+                What::Quote(bid, ask) | What::NextQuote(bid, ask) => {
                     format!("quote {} / {}", px(bid), px(ask))
                 }
-                What::Other(points) => format!("other {}", crate::path::other_price(points)),
+                What::Other(points) => format!("other {}", path::other_price(points)),
                 What::Clock | What::Down | What::Live | What::Restart => {
                     format!("{:?}", act.what).to_lowercase()
                 }
             };
+            let what = if next { format!("next contract: {what}") } else { what };
             writeln!(f, "  {} {what}", act.at)?;
         }
         for (engine, model) in self.told() {

@@ -65,23 +65,17 @@ impl Level {
     /// Another contract takes over: what was seen in prices of the old one is seen in those of the new one, as far as
     /// the spread between the two is known.
     pub fn turn(&mut self, spread: Option<Price>, scene: &Scene<'_>) {
-        let (side, tick) = (self.rule.side, scene.book.tick);
+        let (terms, tick) = (&self.rule.terms, scene.book.tick);
         let Some(life) = self.state.life.as_mut() else { return };
         let Some(spread) = spread else {
             (life.watch, life.visit) = (Watch::Off, life.visit.map(|_| Visit::Stale));
             return;
         };
-        life.watch.turn(|level| {
-            let exact = level.plus(spread);
-            match side {
-                Side::Resistance => tick.ceil(exact),
-                Side::Support => tick.floor(exact),
-            }
-        });
-        let is_mid = self.rule.price_from == PriceFrom::Mid;
+        life.watch.turn(|level| terms.on_grid(level.plus(spread), tick));
+        let is_mid = terms.price_from == PriceFrom::Mid;
         if let Some(Visit::In(stay)) = &mut life.visit {
-            let exact = self.rule.terms.mirror(stay.high).plus(spread);
-            stay.high = self.rule.terms.mirror(if is_mid { exact } else { tick.round(exact) });
+            let exact = terms.mirror(stay.high).plus(spread);
+            stay.high = terms.mirror(if is_mid { exact } else { tick.round(exact) });
         }
     }
 
