@@ -235,6 +235,8 @@ names! {
         GaveUp = "gave up",
         /// More levels at once than can be told one by one.
         ManyAtOnce = "many at once",
+        /// Quiet hours or a snooze kept it back until now.
+        HeldBack = "held back",
     }
 }
 

@@ -8,7 +8,7 @@ use crate::cli::{CliError, Exit, load, runtime};
 use crate::daemon::clock::Clock;
 use crate::store::delivery::{DeliveryId, State};
 use crate::store::desk::Desk;
-use crate::store::history::DeliveryFilter;
+use crate::store::history::{Delivery, DeliveryFilter};
 
 /// Print the outbox.
 #[derive(Debug, clap::Args)]
@@ -66,11 +66,19 @@ pub fn main(config: Option<&Path>, args: &Args) -> Result<Exit, CliError> {
                 delivery.attempts.to_string(),
                 delivery.due_at.to_string(),
                 delivery.event.to_string(),
-                delivery.last_outcome.as_ref().map(words).unwrap_or_default(),
+                last(delivery),
             ]
         })
         .collect();
     print(&table(&["id", "state", "channel", "to", "attempts", "due", "event", "last answer"], &rows))
+}
+
+/// What the last attempt came to, or where the delivery is told.
+fn last(delivery: &Delivery) -> String {
+    match (delivery.carried_by, &delivery.last_outcome) {
+        (Some(carrier), None) => format!("in the digest of delivery {carrier}"),
+        (_, outcome) => outcome.as_ref().map(words).unwrap_or_default(),
+    }
 }
 
 /// Runs `breakwatch resend`.

@@ -218,6 +218,9 @@ fn delivery(tried: &TriedDelivery) -> String {
     let delivery = &tried.delivery;
     let to = if delivery.target.is_empty() { String::new() } else { format!(" to {}", delivery.target) };
     let mut text = format!("  -> {}{to}: {} (delivery {})\n", delivery.channel, delivery.state, delivery.id);
+    if let Some(carrier) = delivery.carried_by {
+        text.push_str(&format!("     told in a digest (delivery {carrier})\n"));
+    }
     for attempt in &tried.attempts {
         let end = match &attempt.end {
             End::UnderWay => "under way".to_owned(),
@@ -238,5 +241,6 @@ pub fn words(outcome: &crate::outbox::Outcome) -> String {
         Outcome::Deferred { reason, .. } => format!("deferred ({reason})"),
         Outcome::Refused { reason } => format!("refused ({reason})"),
         Outcome::Misconfigured { reason } => format!("misconfigured ({reason})"),
+        Outcome::Gone { reason } => format!("gone ({reason})"),
     }
 }

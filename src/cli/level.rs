@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::events::of_store;
 use crate::cli::output::{complain, print, print_json, table};
+use crate::cli::snooze::{self, Until};
 use crate::cli::{CliError, Exit, load, runtime};
 use crate::config::{Config, stored};
 use crate::daemon::clock::Clock;
@@ -17,11 +18,12 @@ use crate::store::Store;
 use crate::store::desk::Desk;
 use crate::store::error::StoreError;
 use crate::store::rules::{NewRule, StoredRule};
+use crate::time::Timestamp;
 
 /// So many names are listed in a message.
 const NAMED_MAX: usize = 10;
 
-/// List, add and remove levels.
+/// List, add, remove and snooze levels.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: breakwatch level add --from levels.csv")]
 pub struct Args {
@@ -58,6 +60,18 @@ enum Sub {
         #[arg(long)]
         json: bool,
     },
+    /// Tell what is not critical about a level later, in one digest
+    #[command(after_help = "Example: breakwatch level snooze 2500 --for 2h")]
+    Snooze {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        until: Until,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs the command.
@@ -70,6 +84,7 @@ pub fn main(config: Option<&Path>, args: &Args) -> Result<Exit, CliError> {
         Sub::List { json } => list(&config, *json),
         Sub::Add { from, json } => add(&config, from, *json),
         Sub::Remove { names, json } => remove(&config, names.iter().cloned().collect(), *json),
+        Sub::Snooze { name, until, json } => snooze::snooze(&config, name, until, *json),
     }
 }
 
@@ -148,7 +163,7 @@ fn remove(config: &Config, names: BTreeSet<String>, json: bool) -> Result<Exit, 
 }
 
 /// The database, made when there is none yet.
-async fn open(config: &Config) -> Result<Desk, CliError> {
+pub(super) async fn open(config: &Config) -> Result<Desk, CliError> {
     let path = &config.storage.path;
     let failed = |source| CliError::io("the database cannot be used", source);
     match Desk::open(path).await {
@@ -179,11 +194,19 @@ struct Listed {
     side: Side,
     from: &'static str,
     state: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snoozed_until: Option<Timestamp>,
 }
 
 fn list(config: &Config, json: bool) -> Result<Exit, CliError> {
-    let (rules, states) = runtime()?.block_on(stored_levels(config))?;
-    let listed = listed(config, &rules, &states);
+    let ((rules, states), snoozes) = runtime()?.block_on(async {
+        Ok::<_, CliError>((stored_levels(config).await?, snooze::snoozed(config).await?))
+    })?;
+    let mut listed = listed(config, &rules, &states);
+    for level in &mut listed {
+        let snooze = snoozes.iter().find(|snooze| snooze.level == level.name);
+        level.snoozed_until = snooze.map(|snooze| snooze.until);
+    }
     if json {
         return listed.iter().try_fold(Exit::Ok, |_, level| print_json(level));
     }
@@ -192,6 +215,9 @@ fn list(config: &Config, json: bool) -> Result<Exit, CliError> {
         .map(|level| {
             let price = level.price.map(|price| price.grouped()).unwrap_or_else(|| "derived".to_owned());
             let state = level.state.unwrap_or_else(|| "not seen yet".to_owned());
+            let snoozed =
+                level.snoozed_until.map(|until| format!(", snoozed until {until}")).unwrap_or_default();
+            let state = format!("{state}{snoozed}");
             let side = level.side.to_string();
             vec![level.name, level.instrument, price, side, state, level.from.to_owned()]
         })
@@ -200,7 +226,9 @@ fn list(config: &Config, json: bool) -> Result<Exit, CliError> {
 }
 
 /// The levels of the database and all states; nothing when there is no database yet.
-async fn stored_levels(config: &Config) -> Result<(Vec<StoredRule>, HashMap<String, String>), CliError> {
+pub(super) async fn stored_levels(
+    config: &Config,
+) -> Result<(Vec<StoredRule>, HashMap<String, String>), CliError> {
     let history = match Store::open_read_only(&config.storage.path).await {
         Ok(history) => history,
         Err(StoreError::Missing(_)) => return Ok((Vec::new(), HashMap::new())),
@@ -228,6 +256,7 @@ fn listed(config: &Config, rules: &[StoredRule], states: &HashMap<String, String
             side: rule.side,
             from,
             state: states.get(&key).and_then(|state| latch(state)),
+            snoozed_until: None,
         }
     };
     let mut listed: Vec<Listed> = config.levels.iter().map(|rule| one(rule, "file")).collect();

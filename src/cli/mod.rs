@@ -15,6 +15,7 @@ mod logging;
 pub mod output;
 pub mod replay;
 pub mod run;
+mod snooze;
 pub mod test_alert;
 
 use std::path::PathBuf;

@@ -7,6 +7,7 @@ use lettre::message::Mailbox;
 use toml::{Table, Value};
 
 use super::address;
+use super::calm;
 use super::file::{CONSOLE, EMAIL, SLACK, SMTP, Shape, WEBHOOK};
 use super::problem::{ProblemKind, Refusal, quoted, shown};
 use super::secret::{SecretSource, secret};
@@ -14,6 +15,7 @@ use super::section::Section;
 use super::value;
 use super::webhook::{self, WebhookConfig};
 use crate::deliver::SmtpTls;
+use crate::outbox::calm::Calm;
 
 /// An attempt takes at most so long unless the channel says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,6 +29,8 @@ pub struct ChannelConfig {
     pub name: String,
     /// What it is.
     pub kind: ChannelKind,
+    /// How much its reader gets, and when.
+    pub calm: Calm,
 }
 
 /// What a channel is, with the sources of its secrets.
@@ -90,7 +94,8 @@ pub(super) fn channel(channel: &Section<'_>, dir: &Path) -> Option<ChannelConfig
         Some("webhook") => webhook::webhook(channel, dir).map(ChannelKind::Webhook),
         Some(_) | None => Some(ChannelKind::Console),
     };
-    Some(ChannelConfig { name: name?, kind: kind? })
+    let calm = calm::calm(channel, kind.as_ref()?);
+    Some(ChannelConfig { name: name?, kind: kind?, calm })
 }
 
 pub(super) fn timeout(channel: &Section<'_>) -> Duration {

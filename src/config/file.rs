@@ -208,14 +208,16 @@ pub(super) const FAIL: Shape = shape("level.fail", &["distance", "within", "by"]
 /// `retest = { … }`
 pub(super) const RETEST: Shape = shape("level.retest", &["zone", "excursion", "hold", "within"]);
 /// `[[channel]]` with `kind = "console"`
-pub(super) const CONSOLE: Shape = shape("channel.console", &["name", "kind"]);
+pub(super) const CONSOLE: Shape = shape("channel.console", &["name", "kind", "group_wait", "rate", "quiet"]);
 /// `[[channel]]` with `kind = "email"`
-pub(super) const EMAIL: Shape = shape("channel.email", &["name", "kind", "from", "to", "smtp", "timeout"]);
+pub(super) const EMAIL: Shape =
+    shape("channel.email", &["name", "kind", "from", "to", "smtp", "timeout", "group_wait", "rate", "quiet"]);
 /// `smtp = { … }`
 pub(super) const SMTP: Shape =
     shape("channel.email.smtp", &["host", "port", "tls", "user", "password", "allow_plaintext", "ca_file"]);
 /// `[[channel]]` with `kind = "slack"`
-pub(super) const SLACK: Shape = shape("channel.slack", &["name", "kind", "url", "timeout"]);
+pub(super) const SLACK: Shape =
+    shape("channel.slack", &["name", "kind", "url", "timeout", "group_wait", "rate", "quiet"]);
 /// `[[channel]]` with `kind = "webhook"`
 pub(super) const WEBHOOK: Shape = shape(
     "channel.webhook",
@@ -231,8 +233,15 @@ pub(super) const WEBHOOK: Shape = shape(
         "timeout",
         "ca_file",
         "allow_link_local",
+        "group_wait",
+        "rate",
+        "quiet",
     ],
 );
+/// `rate = { … }`
+pub(super) const RATE: Shape = shape("channel.rate", &["messages", "per"]);
+/// `quiet = { … }`
+pub(super) const QUIET: Shape = shape("channel.quiet", &["between", "zone_name", "days"]);
 /// `[[route]]`
 pub(super) const ROUTE: Shape = shape("route", &["match", "to", "continue"]);
 /// `match = { … }`
@@ -283,6 +292,8 @@ pub(super) const SHAPES: &[&Shape] = &[
     &SMTP,
     &SLACK,
     &WEBHOOK,
+    &RATE,
+    &QUIET,
     &ROUTE,
     &MATCH,
     &SECRET,

@@ -23,7 +23,8 @@ const CONDITIONS_MAX: usize = 50;
 /// Returns are compared over so much time.
 const OVER: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(86_400);
 
-const DAYS: &[(&str, Weekday)] = &[
+/// The days of the week, long and short.
+pub(super) const DAYS: &[(&str, Weekday)] = &[
     ("mon", Weekday::Monday),
     ("tue", Weekday::Tuesday),
     ("wed", Weekday::Wednesday),
@@ -56,7 +57,8 @@ pub(super) fn between(level: &Section<'_>) -> Option<Between> {
     times.map(|(from, until)| Between { from, until, zone })
 }
 
-fn times(value: &Value) -> Result<(Time, Time), Refusal> {
+/// Two different times of the day.
+pub(super) fn times(value: &Value) -> Result<(Time, Time), Refusal> {
     const RIGHT: &str = "[\"08:30\", \"15:00\"]";
     let [from, until] = list(value)? else {
         return Err(format!("is not a list of two times, like {RIGHT}").into());

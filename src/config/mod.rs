@@ -20,6 +20,7 @@ use crate::outbox::route::Route;
 
 mod address;
 mod basis;
+mod calm;
 pub mod channel;
 pub mod feed;
 mod file;

@@ -167,7 +167,7 @@ fn clipped(text: &str) -> String {
 }
 
 /// The name among `known` that `text` was probably meant to be.
-pub(super) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Two thirds alike: `margn` is margin, but `foo` is not follow.
     const ALIKE: f64 = 0.66;
     let text: String = text.chars().take(SHOWN_MAX).collect::<String>().to_lowercase();

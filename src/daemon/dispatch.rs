@@ -1,7 +1,7 @@
 //! One task per channel: takes what is due from the outbox, attempts it, and settles the row.
 //!
 //! A channel that hangs or fails never delays another one. What an answer means for the row is decided by
-//! `outbox::retry`; this task only carries it out.
+//! `outbox::retry`, how much a reader gets at once by `outbox::calm`; this task only carries it out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,20 +19,26 @@ use crate::daemon::health::Health;
 use crate::daemon::pulse::Pulse;
 use crate::daemon::watch::deliveries;
 use crate::deliver::{Channel, Letter};
-use crate::event::Event;
+use crate::event::{Event, Reason};
 use crate::outbox::Outcome;
+use crate::outbox::calm::{BURST, Calm, Pace};
+use crate::outbox::digest::digest;
 use crate::outbox::message::{Context, Message};
 use crate::outbox::retry::{Decision, Schedule};
 use crate::outbox::route::Router;
 use crate::store::Store;
+use crate::store::carry::Waiting;
 use crate::store::commit::Commit;
-use crate::store::delivery::{Due, Settled};
+use crate::store::delivery::{Due, Held, Paused, Settled};
 use crate::store::error::StoreError;
+use crate::time::Timestamp;
 
 /// The outbox is looked into at least so often, whatever bells were missed.
 pub const POLL_EVERY: Duration = Duration::from_secs(2);
 /// Taken from the outbox at once.
 const CLAIM_AT_ONCE: u32 = 16;
+/// After an attempt that took longer, the outbox is looked into again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// While the ledger cannot be read or written, it is tried again so often.
 const TROUBLE_EVERY: Duration = Duration::from_secs(1);
 /// A message is late when it is sent so long after the fact.
@@ -78,6 +84,8 @@ pub struct Dispatch {
     pub name: String,
     /// Makes one attempt.
     pub channel: Channel,
+    /// How much a reader gets, and when.
+    pub calm: Calm,
     /// What all channels share.
     pub post: Post,
     /// Shows that this task makes progress.
@@ -91,17 +99,17 @@ impl Dispatch {
     /// When the ledger is damaged or gone.
     pub async fn run(self, stop: CancellationToken) -> Result<(), DispatchError> {
         let bell = self.post.bells.of(&self.name);
-        let mut health = Health::new(&self.name);
-        let mut paused_until = Duration::ZERO;
+        let mut course = Course::new(&self.name, self.calm.clone());
         while !stop.is_cancelled() {
             self.pulse.beat();
             let now = self.post.clock.monotonic();
-            let pause = if now < paused_until {
-                paused_until.saturating_sub(now)
+            let deaf = now < course.paused_until;
+            let pause = if deaf {
+                course.paused_until.saturating_sub(now)
             } else {
-                match self.round(&mut health, &stop).await {
+                match self.round(&mut course, &stop).await {
                     Ok(Round::Paused(pause)) => {
-                        paused_until = self.post.clock.monotonic().saturating_add(pause);
+                        course.paused_until = self.post.clock.monotonic().saturating_add(pause);
                         pause
                     }
                     Ok(Round::More) => continue,
@@ -113,7 +121,7 @@ impl Dispatch {
                     Err(source) => return Err(DispatchError::Store { channel: self.name, source }),
                 }
             };
-            self.rest(&bell, pause, now < paused_until, &stop).await;
+            self.rest(&bell, pause, deaf, &stop).await;
         }
         Ok(())
     }
@@ -131,27 +139,84 @@ impl Dispatch {
     }
 
     /// Everything that is due now, as far as one look goes.
-    async fn round(&self, health: &mut Health, stop: &CancellationToken) -> Result<Round, StoreError> {
+    async fn round(&self, course: &mut Course, stop: &CancellationToken) -> Result<Round, StoreError> {
         let post = &self.post;
-        let due = post.store.claim(&self.name, post.clock.wall(), CLAIM_AT_ONCE).await?;
+        let now = post.clock.wall();
+        if course.disabled {
+            return self.lie_still(course, now).await;
+        }
+        let held = course.held(now, post.clock.monotonic());
+        let due = post.store.claim(&self.name, now, CLAIM_AT_ONCE, &held).await?;
         if due.is_empty() {
-            let next = post.store.next_due(&self.name).await?;
-            return Ok(Round::Idle(next.map_or(POLL_EVERY, |next| next.since(post.clock.wall()))));
+            let next = post.store.next_due(&self.name, now).await?;
+            return Ok(Round::Idle(course.idle(next, now, post.clock.monotonic())));
         }
         for delivery in &due {
             if stop.is_cancelled() {
                 return Ok(Round::Idle(Duration::ZERO));
             }
             self.pulse.beat();
-            if let Some(pause) = self.deliver(delivery, health).await? {
-                return Ok(Round::Paused(pause));
+            if !course.lets(delivery, post.clock.monotonic()) {
+                // The next look passes it over.
+                continue;
+            }
+            if self.bundled(delivery, course, now).await? {
+                return Ok(Round::More);
+            }
+            let began = post.clock.monotonic();
+            course.sends(delivery, began);
+            match self.deliver(delivery, &mut course.health).await? {
+                After::Pause(pause) => return Ok(Round::Paused(pause)),
+                After::Disable => {
+                    course.disabled = true;
+                    return Ok(Round::Idle(POLL_EVERY));
+                }
+                After::GoOn => {}
+            }
+            if post.clock.monotonic().saturating_sub(began) > LOOK_AGAIN_AFTER {
+                // What is urgent may have come meanwhile, and must not wait for the rest of a slow peer's.
+                return Ok(Round::More);
             }
         }
         Ok(Round::More)
     }
 
-    /// One attempt, from its record to its end. Returns how long the channel pauses, if it must.
-    async fn deliver(&self, due: &Due, health: &mut Health) -> Result<Option<Duration>, StoreError> {
+    /// Whether a digest was made of the delivery and what waits beside it.
+    async fn bundled(&self, due: &Due, course: &Course, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(wanted) = course.bundle_of(due) else { return Ok(false) };
+        let waiting = self.post.store.waiting(&self.name, &due.target, now).await?;
+        let group: Vec<_> = waiting.iter().filter(|other| course.belongs(other, &wanted)).collect();
+        if group.len() < wanted.least {
+            return Ok(false);
+        }
+        let events: Vec<_> = group.iter().map(|waiting| &waiting.event).collect();
+        let ids: Vec<_> = group.iter().map(|waiting| waiting.id).collect();
+        let scope = format!("{}/{}/", self.name, due.target);
+        // A delivery is carried once, so its number makes the digest's id one of its kind.
+        let step = ids.first().and_then(|id| u32::try_from(id.0).ok()).unwrap_or(u32::MAX);
+        let Some(digest) = digest(&events, wanted.reason, &scope, step) else { return Ok(false) };
+        let to = (self.name.as_str(), due.target.as_str());
+        let made = self.post.store.carry(&digest, to, &ids, now).await?;
+        if made.is_some() {
+            debug!(channel = self.name, id = %digest.id, count = ids.len(), "one digest of what waited");
+        }
+        Ok(made.is_some())
+    }
+
+    /// A disabled channel sends nothing. What waits is given up in time, and that is told elsewhere.
+    async fn lie_still(&self, course: &mut Course, now: Timestamp) -> Result<Round, StoreError> {
+        let before = self.post.schedule.given_up_before(now);
+        let count = self.post.store.give_up(&self.name, before).await?;
+        if count > 0 {
+            error!(channel = self.name, count, "given up: the channel is disabled until the next start");
+            let event = course.health.gave_up(count, self.post.clock.now());
+            self.tell(event).await?;
+        }
+        Ok(Round::Idle(POLL_EVERY))
+    }
+
+    /// One attempt, from its record to its end.
+    async fn deliver(&self, due: &Due, health: &mut Health) -> Result<After, StoreError> {
         let post = &self.post;
         let context = Context {
             zone: post.zone.clone(),
@@ -174,20 +239,21 @@ impl Dispatch {
         let ended = post.clock.wall();
         let jitter = post.clock.random_ppm();
         let decision = post.schedule.decide(attempt, due.created_at, ended, &outcome, jitter);
-        let (settled, pause) = match &decision {
-            Decision::Delivered => (Settled::Delivered, None),
-            Decision::Retry { at } => (Settled::Retry { due_at: *at }, None),
-            Decision::Dead { .. } => (Settled::Dead, None),
+        let (settled, after) = match &decision {
+            Decision::Delivered => (Settled::Delivered, After::GoOn),
+            Decision::Retry { at } => (Settled::Retry { due_at: *at }, After::GoOn),
+            Decision::Dead { .. } => (Settled::Dead, After::GoOn),
             Decision::PauseChannel { retry_at } => {
-                (Settled::Retry { due_at: *retry_at }, Some(retry_at.since(ended)))
+                (Settled::Retry { due_at: *retry_at }, After::Pause(retry_at.since(ended)))
             }
+            Decision::DisableChannel => (Settled::Retry { due_at: ended }, After::Disable),
         };
         post.store.settle(due.id, attempt, &outcome, ended, settled).await?;
         self.say(due, attempt, &outcome, &decision);
         if let Some(event) = health.after(&outcome, settled, post.clock.now()) {
             self.tell(event).await?;
         }
-        Ok(pause)
+        Ok(after)
     }
 
     fn say(&self, due: &Due, attempt: u32, outcome: &Outcome, decision: &Decision) {
@@ -198,6 +264,7 @@ impl Dispatch {
                 info!(%id, channel, target, attempt, receipt, after = ?real, "delivered");
             }
             (Decision::Dead { .. }, _) => error!(%id, channel, target, attempt, ?outcome, "given up"),
+            (Decision::DisableChannel, _) => error!(%id, channel, target, ?outcome, "channel is disabled"),
             (Decision::PauseChannel { .. }, _) => debug!(%id, channel, target, ?outcome, "channel pauses"),
             (Decision::Delivered | Decision::Retry { .. }, _) => {
                 debug!(%id, channel, target, attempt, ?outcome, "not delivered; will try again");
@@ -226,6 +293,97 @@ impl Dispatch {
         post.store.commit(&commit).await?;
         post.bells.ring(others.iter().map(|delivery| delivery.channel.as_str()));
         Ok(())
+    }
+}
+
+/// How far a channel has come.
+struct Course {
+    health: Health,
+    pace: Pace,
+    /// Nothing is sent before, by the clock that never jumps.
+    paused_until: Duration,
+    /// The peer wants nothing more: nothing is sent before the next start.
+    disabled: bool,
+}
+
+/// What follows an attempt for the channel as a whole.
+enum After {
+    GoOn,
+    /// It is set up wrongly and pauses for so long.
+    Pause(Duration),
+    /// The peer wants nothing more.
+    Disable,
+}
+
+/// Which deliveries become one digest.
+struct Bundle {
+    /// What was held back on purpose; otherwise what is grouped under this instrument.
+    group: Option<String>,
+    /// From so many on.
+    least: usize,
+    reason: Reason,
+}
+
+impl Course {
+    fn new(channel: &str, calm: Calm) -> Self {
+        Self {
+            health: Health::new(channel),
+            pace: Pace::new(calm),
+            paused_until: Duration::ZERO,
+            disabled: false,
+        }
+    }
+
+    /// What must not be sent now.
+    fn held(&self, now: Timestamp, monotonic: Duration) -> Held {
+        let paused = self.pace.paused(monotonic).map(|(target, instrument, _)| Paused {
+            target: target.to_owned(),
+            instrument: instrument.map(str::to_owned),
+        });
+        Held { all_but_urgent: self.pace.calm().quiet_until(now).is_some(), paused: paused.collect() }
+    }
+
+    /// How long there is nothing to do, unless the bell rings.
+    fn idle(&self, next_due: Option<Timestamp>, now: Timestamp, monotonic: Duration) -> Duration {
+        let quiet = self.pace.calm().quiet_until(now);
+        let times = next_due.into_iter().chain(quiet).map(|at| at.since(now));
+        let waits = self.pace.paused(monotonic).map(|(.., wait)| wait);
+        times.chain(waits).min().unwrap_or(POLL_EVERY)
+    }
+
+    /// Under which instrument a delivery is grouped: what is urgent or was tried goes by itself.
+    fn group_of<'a>(&self, due: &'a Due) -> Option<&'a str> {
+        let by_itself = due.urgent || due.attempts > 0;
+        self.pace.calm().group_of(&due.event).filter(|_| !by_itself)
+    }
+
+    fn lets(&self, due: &Due, monotonic: Duration) -> bool {
+        self.pace.wait(&due.target, self.group_of(due), monotonic).is_zero()
+    }
+
+    fn sends(&mut self, due: &Due, monotonic: Duration) {
+        let group = self.group_of(due).map(str::to_owned);
+        self.pace.sent(&due.target, group.as_deref(), monotonic);
+    }
+
+    fn bundle_of(&self, due: &Due) -> Option<Bundle> {
+        if due.urgent || due.attempts > 0 {
+            return None;
+        }
+        if self.pace.calm().was_held(due.created_at, due.due_at) {
+            return Some(Bundle { group: None, least: 2, reason: Reason::HeldBack });
+        }
+        let group = self.group_of(due)?.to_owned();
+        Some(Bundle { group: Some(group), least: BURST.saturating_add(1), reason: Reason::ManyAtOnce })
+    }
+
+    fn belongs(&self, waiting: &Waiting, bundle: &Bundle) -> bool {
+        let calm = self.pace.calm();
+        let held = calm.was_held(waiting.created_at, waiting.due_at);
+        match &bundle.group {
+            None => held,
+            Some(group) => !held && calm.group_of(&waiting.event) == Some(group.as_str()),
+        }
     }
 }
 

@@ -35,7 +35,9 @@ impl Health {
         let (detail, at_once) = match outcome {
             Outcome::Accepted { .. } => return self.recovered(now),
             Outcome::Deferred { reason, .. } => (reason, false),
-            Outcome::Refused { reason } | Outcome::Misconfigured { reason } => (reason, true),
+            Outcome::Refused { reason } | Outcome::Misconfigured { reason } | Outcome::Gone { reason } => {
+                (reason, true)
+            }
         };
         self.failures = self.failures.saturating_add(1);
         let gave_up = settled == Settled::Dead;
@@ -45,6 +47,12 @@ impl Health {
         }
         let reason = if gave_up { Reason::GaveUp } else { Reason::DeliveryFailing };
         Some(self.event(Kind::ChannelFailing, reason, detail, now))
+    }
+
+    /// Messages were given up without a further attempt, since the channel is disabled.
+    pub fn gave_up(&mut self, count: u64, now: Timestamp) -> Event {
+        let detail = format!("{count} given up: the channel is disabled until the next start");
+        self.event(Kind::ChannelFailing, Reason::GaveUp, &detail, now)
     }
 
     fn recovered(&mut self, now: Timestamp) -> Option<Event> {

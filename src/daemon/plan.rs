@@ -1,6 +1,7 @@
 //! From a checked configuration and its secrets to what a run needs.
 
 use crate::config::Config;
+use crate::config::channel::ChannelConfig;
 use crate::config::feed::FeedConfig;
 use crate::config::secret::SecretSource;
 use crate::config::secrets::{FeedSecrets, Secrets};
@@ -10,11 +11,13 @@ use crate::daemon::ingest::{FeedDriver, Perishable, Subscribed};
 use crate::daemon::pulse::Pulse;
 use crate::daemon::rules::Rules;
 use crate::daemon::start::Plan;
+use crate::deliver::Settings;
 use crate::engine::{self, FeedSetup, Rolls, Setup};
 use crate::feed::json::Json;
 use crate::feed::json::spec::Spec;
 use crate::feed::session::{self, Session};
 use crate::market::tick::FeedId;
+use crate::outbox::calm::Calm;
 use crate::outbox::route::Router;
 
 /// A feed's task comes round at least so often.
@@ -27,19 +30,26 @@ const AHEAD_IN_REHEARSAL: std::time::Duration = std::time::Duration::from_secs(8
 /// What a run needs.
 #[must_use]
 pub fn build(config: &Config, secrets: Secrets, clock: &Clock) -> Plan {
-    let names = config.channels.iter().map(|channel| channel.name.clone());
-    let channels: Vec<_> = names.zip(secrets.channels).collect();
+    let open = |(channel, settings): (&ChannelConfig, Settings)| {
+        (channel.name.clone(), settings, calm(&channel.calm, clock))
+    };
+    let channels: Vec<_> = config.channels.iter().zip(secrets.channels).map(open).collect();
     let feeds = config.feeds.iter().zip(secrets.feeds).enumerate();
     Plan {
         setup: setup(config, clock),
         rules: Rules::new(config),
         feeds: feeds.filter_map(|(at, (feed, secrets))| driver(config, at, feed, secrets, clock)).collect(),
-        router: Router::new(config.routes.clone(), channels.iter().map(|(name, _)| name.clone()).collect()),
+        router: Router::new(config.routes.clone(), channels.iter().map(|(name, ..)| name.clone()).collect()),
         channels,
         schedule: config.retry.clone(),
         database: config.storage.path.clone(),
         keep: Keep { events: config.storage.keep_events, bars: config.storage.keep_bars },
     }
+}
+
+/// News comes as much faster in a rehearsal; what a peer takes at most stays what it is.
+fn calm(calm: &Calm, clock: &Clock) -> Calm {
+    Calm { group_wait: calm.group_wait.div_f64(clock.speed()), ..calm.clone() }
 }
 
 /// What the engine works on.

@@ -26,6 +26,7 @@ use crate::deliver::{Channel, DeliverError, Settings};
 use crate::engine::saved::SavedError;
 use crate::engine::{Engine, Setup, Step, report::Last};
 use crate::market::tick::Item;
+use crate::outbox::calm::Calm;
 use crate::outbox::retry::Schedule;
 use crate::outbox::route::Router;
 use crate::store::Store;
@@ -47,8 +48,8 @@ pub struct Plan {
     pub rules: Rules,
     /// Connections to venues.
     pub feeds: Vec<FeedDriver>,
-    /// Channels by name.
-    pub channels: Vec<(String, Settings)>,
+    /// Channels by name, and how much each tells at once.
+    pub channels: Vec<(String, Settings, Calm)>,
     /// Who is told what.
     pub router: Router,
     /// When to try again.
@@ -125,8 +126,8 @@ pub async fn run(
     let post = Post {
         store: Arc::clone(&store),
         router: plan.router,
-        targets: channels.iter().map(|(name, channel)| (name.clone(), channel.targets())).collect(),
-        bells: Bells::new(channels.iter().map(|(name, _)| name.as_str())),
+        targets: channels.iter().map(|(name, channel, _)| (name.clone(), channel.targets())).collect(),
+        bells: Bells::new(channels.iter().map(|(name, ..)| name.as_str())),
         schedule: plan.schedule,
         clock: clock.clone(),
         zone: chicago(),
@@ -212,10 +213,10 @@ impl Crew {
         self.feeding.spawn(async move { Ok(watch.run(items).await?) });
     }
 
-    fn send(&mut self, channels: Vec<(String, Channel)>, post: &Post) {
-        for (name, channel) in channels {
+    fn send(&mut self, channels: Vec<(String, Channel, Calm)>, post: &Post) {
+        for (name, channel, calm) in channels {
             let pulse = pulse(&mut self.pulses, &name, DISPATCH_WITHIN);
-            let dispatch = Dispatch { name, channel, post: post.clone(), pulse };
+            let dispatch = Dispatch { name, channel, calm, post: post.clone(), pulse };
             let stop = self.close_channels.clone();
             self.sending.spawn(async move { Ok(dispatch.run(stop).await?) });
         }
@@ -257,9 +258,9 @@ fn pulse(pulses: &mut Vec<Pulse>, name: &str, within: Duration) -> Pulse {
     pulse
 }
 
-fn open(channels: Vec<(String, Settings)>) -> Result<Vec<(String, Channel)>, RunError> {
-    let open = |(name, settings)| match Channel::open(settings) {
-        Ok(channel) => Ok((name, channel)),
+fn open(channels: Vec<(String, Settings, Calm)>) -> Result<Vec<(String, Channel, Calm)>, RunError> {
+    let open = |(name, settings, calm)| match Channel::open(settings) {
+        Ok(channel) => Ok((name, channel, calm)),
         Err(source) => Err(RunError::Channel { name, source }),
     };
     channels.into_iter().map(open).collect()

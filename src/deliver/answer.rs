@@ -46,6 +46,12 @@ impl Discretion {
         Outcome::Refused { reason: self.keep(reason) }
     }
 
+    /// The peer wants nothing more.
+    pub(super) fn gone(&self, reason: &str) -> Outcome {
+        let reason = format!("{reason}; the channel is disabled until the next start");
+        Outcome::Gone { reason: self.keep(&reason) }
+    }
+
     /// A person must act.
     pub(super) fn misconfigured(&self, reason: &str) -> Outcome {
         Outcome::Misconfigured { reason: self.keep(reason) }

@@ -108,6 +108,7 @@ impl Webhook {
             400 if is_telegram && answer.body.contains(NO_CHAT) => discretion.misconfigured(&summary),
             429 if is_telegram => discretion.deferred(&summary, answer.retry_after.or(flood(answer))),
             408 | 425 | 429 => discretion.deferred(&summary, answer.retry_after),
+            410 => discretion.gone(&summary),
             400..500 => discretion.refused(&summary),
             _ => discretion.deferred(&summary, answer.retry_after),
         }

@@ -1,10 +1,13 @@
 //! What is told to whom, when, and in which words; pure decisions over events.
 //!
-//! `route` chooses channels, `group` makes one message of very many, `retry` decides after every attempt, `message` turns an event into text. Nothing
-//! here sends or stores.
+//! `route` chooses channels, `group` makes one message of very many, `calm` says how many a reader gets and when,
+//! `digest` makes the event that stands for many, `retry` decides after every attempt, `message` turns an event into
+//! text. Nothing here sends or stores.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::float_arithmetic))]
 
+pub mod calm;
+pub mod digest;
 pub mod group;
 pub mod message;
 pub mod retry;
@@ -37,6 +40,11 @@ pub enum Outcome {
     },
     /// The channel itself is set up wrongly (credentials, TLS): a person must act; no attempt is burned.
     Misconfigured {
+        /// Why, for people; at most 1 KiB, without secrets.
+        reason: String,
+    },
+    /// The peer wants nothing more from this channel: it is not asked again before the next start.
+    Gone {
         /// Why, for people; at most 1 KiB, without secrets.
         reason: String,
     },

@@ -54,6 +54,8 @@ pub enum Decision {
         /// When to see whether it was put right.
         retry_at: Timestamp,
     },
+    /// Nothing is sent on the channel before the next start; what waits is kept until it is given up.
+    DisableChannel,
 }
 
 /// Why a message is dead.
@@ -116,7 +118,16 @@ impl Schedule {
                 let retry_at = now.saturating_add(self.longest()).min(self.deadline(first_due));
                 Decision::PauseChannel { retry_at }
             }),
+            Outcome::Gone { reason } => {
+                self.given_up(first_due, now, reason).unwrap_or(Decision::DisableChannel)
+            }
         }
+    }
+
+    /// What was first due at this time or before is given up at `now`.
+    #[must_use]
+    pub fn given_up_before(&self, now: Timestamp) -> Timestamp {
+        now.saturating_sub(self.give_up_after)
     }
 
     fn given_up(&self, first_due: Timestamp, now: Timestamp, last: &str) -> Option<Decision> {
@@ -209,13 +220,16 @@ mod tests {
             decide(Outcome::Misconfigured { reason: "535 bad password".into() }),
             Decision::PauseChannel { retry_at: DUE.saturating_add(secs(605)) }
         );
+        assert_eq!(decide(Outcome::Gone { reason: "410".into() }), Decision::DisableChannel);
     }
 
     #[test]
     fn what_was_never_taken_is_given_up_in_the_end_and_says_why() {
         let schedule = Schedule::default();
         let late = DUE.saturating_add(secs(86_400));
-        for outcome in [deferred(Some(secs(60))), Outcome::Misconfigured { reason: "451 try later".into() }] {
+        let reason = || "451 try later".to_owned();
+        let standing = [Outcome::Misconfigured { reason: reason() }, Outcome::Gone { reason: reason() }];
+        for outcome in standing.into_iter().chain([deferred(Some(secs(60)))]) {
             match schedule.decide(150, DUE, late, &outcome, FULL) {
                 Decision::Dead { why } => assert_eq!(why.to_string(), "given up after 1day: 451 try later"),
                 other => panic!("{other:?}"),

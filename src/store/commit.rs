@@ -158,7 +158,7 @@ impl<'a> EventRow<'a> {
     }
 }
 
-async fn insert_events(
+pub(super) async fn insert_events(
     connection: &mut SqliteConnection,
     events: &[Event],
     committed_at: Timestamp,
@@ -189,10 +189,12 @@ async fn insert_deliveries(
     let committed_at = committed_at.as_nanos();
     // An event that is not recorded gives a null, which the table refuses.
     let mut ids = sqlx::query_scalar!(
-        r#"insert into deliveries (event, channel, target, state, due_at, opened_at)
-           select (select seq from events where id = value ->> 'event'), value ->> 'channel', value ->> 'target',
-               'due', value ->> 'due_at', ?2
-           from json_each(?1) where true order by key
+        r#"insert into deliveries (event, channel, target, state, due_at, opened_at, urgent)
+           select e.seq, value ->> 'channel', value ->> 'target', 'due',
+               max(value ->> 'due_at', coalesce((select until from snoozes s
+                   where s.level = e.level and e.severity <> 'critical'), value ->> 'due_at')),
+               ?2, coalesce(e.severity = 'critical', 0)
+           from json_each(?1) left join events e on e.id = value ->> 'event' where true order by key
            on conflict (event, channel, target) do nothing
            returning id as "id!: i64""#,
         rows,
@@ -243,6 +245,7 @@ fn nanos<S: serde::Serializer>(at: &Timestamp, s: S) -> Result<S::Ok, S::Error> 
 mod tests {
     use super::*;
     use crate::event::Kind;
+    use crate::store::delivery::Held;
     use crate::store::fixture::{NOTHING, Place, at, delivery, event, record};
     use crate::store::history::{DeliveryFilter, EventFilter};
 
@@ -358,7 +361,7 @@ mod tests {
         let stored = store.history().events(&of_level).await.unwrap();
         assert_eq!((&stored[0].event, stored[0].committed_at), (&first, Timestamp::MAX));
         assert_eq!(store.load().await.unwrap(), (levels.to_vec(), books.to_vec()));
-        let due = store.claim(odd, Timestamp::MIN, 9).await.unwrap();
+        let due = store.claim(odd, Timestamp::MIN, 9, &Held::default()).await.unwrap();
         assert_eq!(due[0].target, odd);
     }
 

@@ -12,6 +12,7 @@ use sqlx::SqliteConnection;
 use crate::event::{Event, EventId};
 use crate::outbox::Outcome;
 use crate::store::Store;
+use crate::store::commit::json;
 use crate::store::error::StoreError;
 use crate::store::history::{event_of, unsigned};
 use crate::time::Timestamp;
@@ -101,8 +102,30 @@ pub struct Due {
     pub attempts: u32,
     /// When it was made, or last sent again by hand: giving up counts from here.
     pub created_at: Timestamp,
+    /// When this attempt may begin. Later than it was made, though nothing was tried, when the level was snoozed.
+    pub due_at: Timestamp,
+    /// It goes first, and waits for nothing but its turn.
+    pub urgent: bool,
     /// The first event of the same thread that has a delivery on this channel; `None` when this is the first.
     pub first_in_thread: Option<EventId>,
+}
+
+/// What must not be claimed for the time being.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Everything but what is urgent: quiet hours.
+    pub all_but_urgent: bool,
+    /// Targets, or one instrument's news for a target, that had enough for now.
+    pub paused: Vec<Paused>,
+}
+
+/// A target that had enough for now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Paused {
+    /// Which.
+    pub target: String,
+    /// Only what is grouped under this instrument: not urgent, about a level, and not tried yet.
+    pub instrument: Option<String>,
 }
 
 /// What follows an attempt.
@@ -120,23 +143,47 @@ pub enum Settled {
 }
 
 impl Store {
-    /// At most `limit` deliveries of a channel whose time has come: the longest due first, then in the order of
-    /// recording. It changes nothing, so only one task may work on a channel.
+    /// At most `limit` deliveries of a channel whose time has come and that are not `held`: what is urgent first, then
+    /// the longest due, then in the order of recording. Of one thread and target, only the first that is not told
+    /// yet: a later step never overtakes an earlier one, unless that one is held and the later one is urgent. It
+    /// changes nothing, so only one task may work on a channel.
     ///
     /// # Errors
     /// When the database fails, or holds an event that cannot be read.
-    pub async fn claim(&self, channel: &str, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
+    pub async fn claim(
+        &self,
+        channel: &str,
+        now: Timestamp,
+        limit: u32,
+        held: &Held,
+    ) -> Result<Vec<Due>, StoreError> {
         let now = now.as_nanos();
+        let (quiet, paused) = (held.all_but_urgent, json(&held.paused)?);
         let rows = sqlx::query!(
-            r#"select d.id, d.target, d.attempts, d.opened_at, e.seq, e.id as event, e.body, e.committed_at,
+            r#"select d.id, d.target, d.attempts, d.opened_at, d.due_at, d.urgent as "urgent: bool", e.seq,
+                   e.id as event, e.body, e.committed_at,
                    (select f.id from events f join deliveries g on g.event = f.seq and g.channel = d.channel
+                        and g.carried_by is null
                     where f.thread = e.thread and f.seq < e.seq order by f.seq limit 1) as "first_in_thread: String"
                from deliveries d join events e on e.seq = d.event
-               where d.channel = ?1 and d.state = 'due' and d.due_at <= ?2
-               order by d.due_at, d.event, d.id limit ?3"#,
+               where d.channel = ?1 and d.state = 'due' and d.carried_by is null and d.due_at <= ?2
+                   and (d.urgent = 1 or not ?4)
+                   and not exists
+                       (select 1 from json_each(?5) p where p.value ->> 'target' = d.target
+                            and (p.value ->> 'instrument' is null
+                                or (d.urgent = 0 and d.attempts = 0 and p.value ->> 'instrument' = e.instrument
+                                    and (e.level is not null or e.kind = 'digest'))))
+                   and not exists
+                       (select 1 from events f join deliveries g on g.event = f.seq
+                        where f.thread = e.thread and f.seq < e.seq and g.channel = d.channel and g.target = d.target
+                            and g.state in ('due', 'sending') and g.carried_by is null
+                            and (g.urgent = 1 or g.attempts > 0 or (g.due_at <= ?2 and not ?4)))
+               order by d.urgent desc, d.due_at, d.event, d.id limit ?3"#,
             channel,
             now,
-            limit
+            limit,
+            quiet,
+            paused
         )
         .fetch_all(self.history().readers())
         .await?;
@@ -150,20 +197,25 @@ impl Store {
                     target: row.target,
                     attempts: unsigned(row.attempts),
                     created_at: Timestamp::from_nanos(row.opened_at),
+                    due_at: Timestamp::from_nanos(row.due_at),
+                    urgent: row.urgent,
                     first_in_thread: row.first_in_thread.map(EventId::from),
                 })
             })
             .collect()
     }
 
-    /// When the next attempt on a channel may begin; `None` when nothing is due. The time may be past.
+    /// When the next attempt on a channel may begin, after `now`; `None` when nothing waits for a time.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn next_due(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let now = now.as_nanos();
         let found = sqlx::query_scalar!(
-            r#"select min(due_at) as "due_at: i64" from deliveries where channel = ?1 and state = 'due'"#,
-            channel
+            r#"select min(due_at) as "due_at: i64" from deliveries
+               where channel = ?1 and state = 'due' and carried_by is null and due_at > ?2"#,
+            channel,
+            now
         )
         .fetch_one(self.history().readers())
         .await?;
@@ -245,7 +297,39 @@ impl Store {
         if ended.rows_affected() != 1 || moved.rows_affected() != 1 {
             return Err(StoreError::NotUnderWay { id, attempt });
         }
+        if !matches!(next, Settled::Retry { .. }) {
+            settle_carried(&mut transaction, id, state).await?;
+        }
         Ok(transaction.commit().await?)
+    }
+
+    /// Gives up what waits on a channel and was made at `before` or earlier; returns how many deliveries those were,
+    /// without those that they carry.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_up(&self, channel: &str, before: Timestamp) -> Result<u64, StoreError> {
+        let before = before.as_nanos();
+        let mut transaction = self.begin().await?;
+        let ids = sqlx::query_scalar!(
+            r#"update deliveries set state = 'dead'
+               where channel = ?1 and state = 'due' and carried_by is null and opened_at <= ?2
+               returning id as "id!: i64""#,
+            channel,
+            before
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let (count, ids) = (ids.len(), json(&ids)?);
+        sqlx::query!(
+            "update deliveries set state = 'dead'
+             where state = 'due' and carried_by in (select value from json_each(?1))",
+            ids
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 
     /// To be called once at the start, before anything is claimed: what was being sent when the process ended is due
@@ -261,9 +345,14 @@ impl Store {
         sqlx::query!("update attempts set ended_at = ?1 where ended_at is null", now)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query!("update deliveries set due_at = ?1 where state = 'due' and due_at > ?2", now, latest)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query!(
+            "update deliveries set due_at = ?1 where state = 'due' and due_at > ?2
+             and not (attempts = 0 and due_at in (select until from snoozes))",
+            now,
+            latest
+        )
+        .execute(&mut *transaction)
+        .await?;
         let mut ids = sqlx::query_scalar!(
             r#"update deliveries set state = 'due', due_at = ?1 where state = 'sending' returning id as "id!: i64""#,
             now
@@ -276,7 +365,8 @@ impl Store {
     }
 
     /// Makes a delivery due at once, whether it was delivered, given up, or waits; returns what it was. Its attempts
-    /// keep counting, and it gets the whole time again before it is given up.
+    /// keep counting, and it gets the whole time again before it is given up. What a person asks for goes first, by
+    /// itself and not in a digest.
     ///
     /// # Errors
     /// [`StoreError::WrongState`] while an attempt is under way, [`StoreError::NoDelivery`] when there is none, or
@@ -289,7 +379,8 @@ impl Store {
             return Err(StoreError::WrongState { id, state });
         }
         sqlx::query!(
-            "update deliveries set state = 'due', due_at = ?2, opened_at = ?2 where id = ?1",
+            "update deliveries set state = 'due', due_at = ?2, opened_at = ?2, urgent = 1, carried_by = null
+             where id = ?1",
             id.0,
             now
         )
@@ -298,6 +389,23 @@ impl Store {
         transaction.commit().await?;
         Ok(state)
     }
+}
+
+/// What a digest carries ends as the digest ends; one that was given up and then sent again is delivered after all.
+async fn settle_carried(
+    connection: &mut SqliteConnection,
+    carrier: DeliveryId,
+    state: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update deliveries set state = ?2
+         where carried_by = ?1 and (state = 'due' or (state = 'dead' and ?2 = 'delivered'))",
+        carrier.0,
+        state
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn state_of(connection: &mut SqliteConnection, id: DeliveryId) -> Result<State, StoreError> {
@@ -315,185 +423,4 @@ pub(super) fn parse_state(id: DeliveryId, text: &str) -> Result<State, StoreErro
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::Kind;
-    use crate::store::commit::Commit;
-    use crate::store::fixture::{NOTHING, Place, accepted, at, deferred, delivery, event, record};
-    use crate::store::history::{DeliveryFilter, End};
-
-    async fn state(store: &Store, id: DeliveryId) -> State {
-        let all = store.history().deliveries(&DeliveryFilter::default()).await.unwrap();
-        all.iter().find(|delivery| delivery.id == id).unwrap().state
-    }
-
-    async fn claimed(store: &Store, now: i64) -> Vec<DeliveryId> {
-        store.claim("mail", at(now), 100).await.unwrap().into_iter().map(|due| due.id).collect()
-    }
-
-    #[tokio::test]
-    async fn a_delivery_goes_from_due_through_sending_to_delivered() {
-        let place = Place::new();
-        let store = place.open().await;
-        let first = event("2500", 1, Kind::LevelBroken);
-        let id = record(&store, std::slice::from_ref(&first)).await[0];
-        let due = store.claim("mail", at(20), 10).await.unwrap();
-        let expected = Due {
-            id,
-            event: first,
-            event_seq: due[0].event_seq,
-            committed_at: at(10),
-            target: "desk@example.com".into(),
-            attempts: 0,
-            created_at: at(10),
-            first_in_thread: None,
-        };
-        assert_eq!(due, [expected]);
-        assert_eq!(store.begin_attempt(id, at(21)).await.unwrap(), 1);
-        assert_eq!(claimed(&store, 30).await, [], "what is being sent is not claimed");
-        store.settle(id, 1, &accepted(), at(22), Settled::Delivered).await.unwrap();
-        assert_eq!(state(&store, id).await, State::Delivered);
-        assert_eq!(claimed(&store, 99).await, []);
-        let attempts = store.history().attempts(id).await.unwrap();
-        assert_eq!((attempts[0].number, attempts[0].begun_at), (1, at(21)));
-        assert_eq!(attempts[0].end, End::Answered { at: at(22), outcome: accepted() });
-    }
-
-    #[tokio::test]
-    async fn a_retry_waits_for_its_time_and_counts_on() {
-        let place = Place::new();
-        let store = place.open().await;
-        let id = record(&store, &[event("2500", 1, Kind::LevelBroken)]).await[0];
-        store.begin_attempt(id, at(1)).await.unwrap();
-        store.settle(id, 1, &deferred(), at(2), Settled::Retry { due_at: at(50) }).await.unwrap();
-        assert_eq!(claimed(&store, 49).await, []);
-        assert_eq!(store.next_due("mail").await.unwrap(), Some(at(50)));
-        let due = store.claim("mail", at(50), 10).await.unwrap();
-        assert_eq!((due[0].id, due[0].attempts, due[0].created_at), (id, 1, at(10)));
-        assert_eq!(store.begin_attempt(id, at(50)).await.unwrap(), 2);
-        store.settle(id, 2, &deferred(), at(51), Settled::Dead).await.unwrap();
-        assert_eq!((state(&store, id).await, store.next_due("mail").await.unwrap()), (State::Dead, None));
-    }
-
-    #[tokio::test]
-    async fn deliveries_are_claimed_by_channel_and_in_order() {
-        let place = Place::new();
-        let store = place.open().await;
-        let events: Vec<_> = (1..=3).map(|n| event("2500", n, Kind::LevelBroken)).collect();
-        let mut deliveries: Vec<_> = events.iter().rev().map(|event| delivery(event, "mail", "")).collect();
-        deliveries[0].due_at = at(-5);
-        deliveries.push(delivery(&events[0], "slack", ""));
-        store.commit(&Commit { events: &events, deliveries: &deliveries, ..NOTHING }).await.unwrap();
-        let due = store.claim("mail", at(0), 10).await.unwrap();
-        let order: Vec<_> = due.iter().map(|due| &due.event.id).collect();
-        assert_eq!(order, [&events[2].id, &events[0].id, &events[1].id], "the longest due, then as recorded");
-        assert_eq!(store.claim("mail", at(0), 2).await.unwrap(), due[..2]);
-        assert_eq!(store.claim("slack", at(0), 10).await.unwrap().len(), 1);
-        assert_eq!(store.claim("none", at(0), 10).await.unwrap(), []);
-        assert_eq!(store.next_due("mail").await.unwrap(), Some(at(-5)));
-    }
-
-    #[tokio::test]
-    async fn a_thread_is_tied_to_its_first_event_on_the_channel() {
-        let place = Place::new();
-        let store = place.open().await;
-        let events: Vec<_> = (1..=3).map(|n| event("2500", n, Kind::LevelBroken)).collect();
-        let other = event("2450", 1, Kind::LevelBroken);
-        let deliveries: Vec<_> =
-            [&events[1], &events[2], &other].map(|event| delivery(event, "mail", "")).into();
-        let all = [events.clone(), vec![other]].concat();
-        store.commit(&Commit { events: &all, deliveries: &deliveries, ..NOTHING }).await.unwrap();
-        let due = store.claim("mail", at(0), 10).await.unwrap();
-        let first: Vec<_> = due.iter().map(|due| due.first_in_thread.as_ref()).collect();
-        assert_eq!(first, [None, Some(&events[1].id), None], "the first event was not told on this channel");
-    }
-
-    #[tokio::test]
-    async fn a_crash_in_the_middle_of_an_attempt_makes_it_due_again_with_an_unknown_end() {
-        let place = Place::new();
-        let store = place.open().await;
-        let ids = record(&store, &[1, 2, 3].map(|n| event("2500", n, Kind::LevelBroken))).await;
-        store.begin_attempt(ids[0], at(20)).await.unwrap();
-        store.settle(ids[0], 1, &accepted(), at(21), Settled::Delivered).await.unwrap();
-        store.begin_attempt(ids[1], at(22)).await.unwrap();
-        drop(store);
-
-        let store = place.open().await;
-        assert_eq!(store.recover(at(100)).await.unwrap(), [ids[1]]);
-        assert_eq!(claimed(&store, 100).await, [ids[2], ids[1]]);
-        let attempts = store.history().attempts(ids[1]).await.unwrap();
-        assert_eq!(attempts[0].end, End::Unknown { noticed_at: at(100) });
-        let late = store.settle(ids[1], 1, &accepted(), at(101), Settled::Delivered).await;
-        assert!(matches!(late, Err(StoreError::NotUnderWay { attempt: 1, .. })), "{late:?}");
-        assert_eq!(store.begin_attempt(ids[1], at(102)).await.unwrap(), 2);
-        assert_eq!(
-            store.history().attempts(ids[0]).await.unwrap().len(),
-            1,
-            "the delivered one is left alone"
-        );
-    }
-
-    #[tokio::test]
-    async fn what_a_wrong_clock_put_off_for_years_is_due_after_the_next_start() {
-        let place = Place::new();
-        let store = place.open().await;
-        let ids = record(&store, &[1, 2].map(|n| event("2500", n, Kind::LevelBroken))).await;
-        for (id, due_at) in [(ids[0], Timestamp::MAX), (ids[1], at(600_000))] {
-            store.begin_attempt(id, at(1)).await.unwrap();
-            store.settle(id, 1, &deferred(), at(2), Settled::Retry { due_at }).await.unwrap();
-        }
-        assert_eq!(store.recover(at(100)).await.unwrap(), []);
-        assert_eq!(claimed(&store, 100).await, [ids[0]]);
-    }
-
-    #[tokio::test]
-    async fn an_attempt_begins_only_when_due_and_settles_only_once() {
-        let place = Place::new();
-        let store = place.open().await;
-        let id = record(&store, &[event("2500", 1, Kind::LevelBroken)]).await[0];
-        let early = store.settle(id, 1, &accepted(), at(1), Settled::Delivered).await;
-        assert!(matches!(early, Err(StoreError::NotUnderWay { .. })));
-        store.begin_attempt(id, at(1)).await.unwrap();
-        let twice = store.begin_attempt(id, at(1)).await;
-        assert!(matches!(twice, Err(StoreError::WrongState { state: State::Sending, .. })), "{twice:?}");
-        store.settle(id, 1, &accepted(), at(2), Settled::Delivered).await.unwrap();
-        let again = store.settle(id, 1, &deferred(), at(3), Settled::Dead).await;
-        assert!(matches!(again, Err(StoreError::NotUnderWay { .. })));
-        let after = store.begin_attempt(id, at(4)).await;
-        assert!(matches!(after, Err(StoreError::WrongState { state: State::Delivered, .. })), "{after:?}");
-        let none = store.begin_attempt(DeliveryId(999), at(4)).await;
-        assert!(matches!(none, Err(StoreError::NoDelivery(DeliveryId(999)))), "{none:?}");
-        assert_eq!(state(&store, id).await, State::Delivered);
-    }
-
-    #[tokio::test]
-    async fn by_hand_a_delivery_is_sent_again_and_says_what_it_was() {
-        let place = Place::new();
-        let store = place.open().await;
-        let ids = record(&store, &[1, 2, 3].map(|n| event("2500", n, Kind::LevelBroken))).await;
-        for (id, next) in [(ids[0], Settled::Delivered), (ids[1], Settled::Dead)] {
-            store.begin_attempt(id, at(1)).await.unwrap();
-            store.settle(id, 1, &deferred(), at(2), next).await.unwrap();
-        }
-        assert_eq!(store.resend(ids[0], at(70)).await.unwrap(), State::Delivered);
-        assert_eq!(store.resend(ids[1], at(71)).await.unwrap(), State::Dead);
-        assert_eq!(store.resend(ids[2], at(72)).await.unwrap(), State::Due);
-        let due = store.claim("mail", at(99), 10).await.unwrap();
-        assert_eq!(due.iter().map(|due| due.id).collect::<Vec<_>>(), ids);
-        assert_eq!((due[1].attempts, due[1].created_at), (1, at(71)));
-        assert_eq!(store.begin_attempt(ids[1], at(99)).await.unwrap(), 2);
-        let sending = store.resend(ids[1], at(100)).await;
-        assert!(matches!(sending, Err(StoreError::WrongState { state: State::Sending, .. })));
-        assert!(matches!(store.resend(DeliveryId(0), at(100)).await, Err(StoreError::NoDelivery(_))));
-    }
-
-    #[test]
-    fn states_and_ids_read_back() {
-        for state in State::ALL {
-            assert_eq!(state.to_string().parse::<State>(), Ok(state));
-            assert_eq!(serde_json::to_string(&state).unwrap(), format!("\"{state}\""));
-        }
-        assert!("lost".parse::<State>().unwrap_err().contains("dead"));
-        assert_eq!("42".parse(), Ok(DeliveryId(42)));
-    }
-}
+mod tests;

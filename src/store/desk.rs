@@ -62,6 +62,19 @@ impl Desk {
         self.0.remove_rules(names, now).await
     }
 
+    /// Snoozes a level, or ends its snooze.
+    ///
+    /// # Errors
+    /// As [`Store::snooze`].
+    pub async fn snooze(
+        &self,
+        level: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.0.snooze(level, until, now).await
+    }
+
     /// Ends its connections.
     pub async fn close(&self) {
         self.0.close().await;
@@ -73,7 +86,7 @@ mod tests {
     use super::*;
     use crate::event::Kind;
     use crate::outbox::Outcome;
-    use crate::store::delivery::Settled;
+    use crate::store::delivery::{Held, Settled};
     use crate::store::fixture::{Place, at, event, record};
 
     #[tokio::test]
@@ -87,7 +100,7 @@ mod tests {
         let desk = Desk::open(&place.path()).await.unwrap();
         assert_eq!(desk.resend(id, at(3)).await.unwrap(), State::Dead);
         desk.close().await;
-        assert_eq!(store.claim("mail", at(3), 9).await.unwrap().len(), 1);
+        assert_eq!(store.claim("mail", at(3), 9, &Held::default()).await.unwrap().len(), 1);
     }
 
     #[tokio::test]

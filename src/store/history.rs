@@ -79,6 +79,9 @@ pub struct Delivery {
     pub created_at: Timestamp,
     /// Attempts that have begun.
     pub attempts: u32,
+    /// The delivery of the digest in which this one is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carried_by: Option<DeliveryId>,
     /// What the last attempt that was answered came to.
     pub last_outcome: Option<Outcome>,
 }
@@ -194,6 +197,7 @@ impl History {
         let mut rows = sqlx::query_as!(
             DeliveryRow,
             r#"select d.id, e.seq, e.id as event, d.channel, d.target, d.state, d.due_at, d.opened_at, d.attempts,
+                   d.carried_by,
                    (select outcome from attempts a where a.delivery = d.id and a.outcome is not null
                     order by a.number desc limit 1) as "last_outcome: String"
                from deliveries d join events e on e.seq = d.event
@@ -251,6 +255,7 @@ pub(super) struct DeliveryRow {
     pub(super) due_at: i64,
     pub(super) opened_at: i64,
     pub(super) attempts: i64,
+    pub(super) carried_by: Option<i64>,
     pub(super) last_outcome: Option<String>,
 }
 
@@ -266,6 +271,7 @@ impl DeliveryRow {
             due_at: Timestamp::from_nanos(self.due_at),
             created_at: Timestamp::from_nanos(self.opened_at),
             attempts: unsigned(self.attempts),
+            carried_by: self.carried_by.map(DeliveryId),
             last_outcome: self.last_outcome.map(|json| outcome_of(id.0, &json)).transpose()?,
         })
     }

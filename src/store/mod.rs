@@ -3,6 +3,7 @@
 //! ```text
 //!  watch ──commit──► events, levels, books, deliveries       one transaction, synced to disk
 //!  dispatch ──claim──► due ──begin_attempt──► sending ──settle──► delivered | due again | dead
+//!           ──carry──► one delivery of a digest for many that wait; they end as it ends
 //!  start ──recover──► what was `sending` when the process ended is due again
 //!  commands ──History──► read only, also while the daemon writes
 //! ```
@@ -13,12 +14,14 @@
 //! cancel safe: dropped in the middle, they may or may not have written. Repeating them is safe.
 
 pub mod bars;
+pub mod carry;
 pub mod commit;
 pub mod counts;
 pub mod delivery;
 pub mod desk;
 pub mod error;
 pub mod history;
+pub mod snooze;
 pub mod thread;
 
 mod lock;

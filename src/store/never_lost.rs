@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::event::{Event, Kind};
+use crate::event::{Event, Kind, ThreadId};
 use crate::store::Store;
 use crate::store::commit::Commit;
-use crate::store::delivery::{DeliveryId, Settled, State};
+use crate::store::delivery::{DeliveryId, Held, Settled, State};
 use crate::store::fixture::{NOTHING, Place, accepted, at, deferred, delivery, event};
 use crate::store::history::{DeliveryFilter, End};
 
@@ -26,6 +26,8 @@ enum Step {
     Begin { channel: usize },
     /// The longest attempt under way comes to its end.
     Settle { next: Next },
+    /// Some that wait become one digest.
+    Carry { channel: usize, count: usize },
     /// By hand, for any delivery.
     Resend { nth: usize },
     /// The process ends and starts again.
@@ -49,8 +51,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1u32..9, 1u32..4).prop_map(|(first, count)| Step::Commit { first, count }),
         2 => (0i64..40).prop_map(|ms| Step::Wait { ms }),
         4 => (channel.clone(), next()).prop_map(|(channel, next)| Step::Try { channel, next }),
-        3 => channel.prop_map(|channel| Step::Begin { channel }),
+        3 => channel.clone().prop_map(|channel| Step::Begin { channel }),
         2 => next().prop_map(|next| Step::Settle { next }),
+        2 => (channel.clone(), 1usize..5).prop_map(|(channel, count)| Step::Carry { channel, count }),
         1 => (0usize..20).prop_map(|nth| Step::Resend { nth }),
         1 => Just(Step::Crash),
     ]
@@ -63,6 +66,28 @@ struct Row {
     state: State,
     due_at: i64,
     attempts: u32,
+    urgent: bool,
+    carried_by: Option<DeliveryId>,
+    /// Its event's place in the order of recording.
+    seq: usize,
+    thread: ThreadId,
+}
+
+impl Row {
+    /// It is not told yet, and not by another one.
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Due | State::Sending) && self.carried_by.is_none()
+    }
+
+    /// It is open, due, and was never tried.
+    fn waits(&self, now: i64) -> bool {
+        self.is_open() && self.state == State::Due && self.due_at <= now && self.attempts == 0 && !self.urgent
+    }
+
+    /// A later step of its thread has to wait for it.
+    fn blocks(&self, now: i64) -> bool {
+        self.is_open() && (self.urgent || self.attempts > 0 || self.due_at <= now)
+    }
 }
 
 struct World {
@@ -103,6 +128,7 @@ impl World {
                     self.settle(id, next).await;
                 }
             }
+            Step::Carry { channel, count } => self.carry(CHANNELS[channel], count).await,
             Step::Resend { nth } => self.resend(nth).await,
             Step::Crash => self.crash().await,
         }
@@ -110,7 +136,9 @@ impl World {
     }
 
     async fn commit(&mut self, first: u32, count: u32) {
-        let events: Vec<_> = (first..first + count).map(|n| event("2500", n, Kind::LevelBroken)).collect();
+        // Threads of three steps, which may be recorded in any order.
+        let one = |n: u32| event(&format!("level {}", n / 3), n, Kind::LevelBroken);
+        let events: Vec<_> = (first..first + count).map(one).collect();
         let new: Vec<_> = events.iter().filter(|event| !self.recorded.contains(event)).cloned().collect();
         let mut deliveries = Vec::new();
         for event in &events {
@@ -125,13 +153,44 @@ impl World {
         let ids = self.store().commit(&commit).await.unwrap();
         assert_eq!(ids.len(), new.len() * CHANNELS.len(), "new events, and only these, are to be told");
         for (id, channel) in ids.into_iter().zip(CHANNELS.into_iter().cycle()) {
-            self.rows.insert(id, Row { channel, state: State::Due, due_at: self.now, attempts: 0 });
+            let found = self.store().history().thread_of(id).await.unwrap().unwrap();
+            let made =
+                found.events.iter().flat_map(|told| &told.deliveries).find(|made| made.delivery.id == id);
+            let event = made.unwrap().delivery.event.clone();
+            let nth = new.iter().position(|new| new.id == event).unwrap();
+            let (seq, thread) = (self.recorded.len() + nth, new[nth].thread.clone());
+            self.rows.insert(id, self.row(channel, seq, thread));
         }
         self.recorded.extend(new);
     }
 
+    fn row(&self, channel: &'static str, seq: usize, thread: ThreadId) -> Row {
+        let (state, due_at) = (State::Due, self.now);
+        Row { channel, state, due_at, attempts: 0, urgent: false, carried_by: None, seq, thread }
+    }
+
+    async fn carry(&mut self, channel: &'static str, count: usize) {
+        let waiting = self.rows.iter().filter(|(_, row)| row.channel == channel && row.waits(self.now));
+        let mut ids: Vec<_> = waiting.map(|(id, row)| (row.due_at, row.seq, *id)).collect();
+        ids.sort_unstable();
+        let ids: Vec<_> = ids.into_iter().map(|(.., id)| id).collect();
+        let found = self.store().waiting(channel, "", at(self.now)).await.unwrap();
+        assert_eq!(found.iter().map(|waiting| waiting.id).collect::<Vec<_>>(), ids);
+        let Some(carried) = ids.get(..count) else { return };
+        let digest = event(&format!("digest {}", self.recorded.len()), 1, Kind::Digest);
+        let carrier =
+            self.store().carry(&digest, (channel, ""), carried, at(self.now)).await.unwrap().unwrap();
+        for (id, row) in &mut self.rows {
+            if carried.contains(id) || row.carried_by.is_some_and(|by| carried.contains(&by)) {
+                row.carried_by = Some(carrier);
+            }
+        }
+        self.rows.insert(carrier, self.row(channel, self.recorded.len(), digest.thread.clone()));
+        self.recorded.push(digest);
+    }
+
     async fn begin(&mut self, channel: &str) -> Option<DeliveryId> {
-        let id = self.store().claim(channel, at(self.now), 1).await.unwrap().first()?.id;
+        let id = self.store().claim(channel, at(self.now), 1, &Held::default()).await.unwrap().first()?.id;
         let number = self.store().begin_attempt(id, at(self.now)).await.unwrap();
         let row = self.rows.get_mut(&id).unwrap();
         (row.state, row.attempts) = (State::Sending, row.attempts + 1);
@@ -153,6 +212,15 @@ impl World {
             Next::Retry { ms } => (row.state, row.due_at) = (State::Due, self.now + ms),
             Next::Dead => row.state = State::Dead,
         }
+        let ended = row.state;
+        for row in self.rows.values_mut().filter(|row| row.carried_by == Some(id)) {
+            match (ended, row.state) {
+                (State::Delivered | State::Dead, State::Due) | (State::Delivered, State::Dead) => {
+                    row.state = ended
+                }
+                _ => {}
+            }
+        }
     }
 
     async fn resend(&mut self, nth: usize) {
@@ -163,7 +231,7 @@ impl World {
             answer.unwrap_err();
         } else {
             assert_eq!(answer.unwrap(), row.state);
-            (row.state, row.due_at) = (State::Due, self.now);
+            (row.state, row.due_at, row.urgent, row.carried_by) = (State::Due, self.now, true, None);
         }
     }
 
@@ -187,16 +255,27 @@ impl World {
             assert_eq!((delivery.state, delivery.attempts), (row.state, row.attempts), "{}", delivery.id);
         }
         for channel in CHANNELS {
-            let claimed = self.store().claim(channel, at(self.now), 1_000).await.unwrap();
+            let claimed = self.store().claim(channel, at(self.now), 1_000, &Held::default()).await.unwrap();
             let claimed: Vec<_> = claimed.iter().map(|due| due.id).collect();
-            let due = self.rows.iter().filter(|(_, r)| r.channel == channel && r.state == State::Due);
-            let mut due: Vec<_> = due.map(|(id, row)| (row.due_at, *id)).collect();
-            due.sort_unstable();
-            let next = self.store().next_due(channel).await.unwrap();
-            assert_eq!(next, due.first().map(|(due_at, _)| at(*due_at)));
-            let ready = due.iter().filter(|(due_at, _)| *due_at <= self.now);
-            assert_eq!(claimed, ready.map(|(_, id)| *id).collect::<Vec<_>>());
+            assert_eq!(claimed, self.claimable(channel));
+            let waiting = self.rows.values().filter(|row| row.channel == channel && row.is_open());
+            let later = waiting.filter(|row| row.state == State::Due && row.due_at > self.now);
+            let next = self.store().next_due(channel, at(self.now)).await.unwrap();
+            assert_eq!(next, later.map(|row| at(row.due_at)).min());
         }
+    }
+
+    fn claimable(&self, channel: &str) -> Vec<DeliveryId> {
+        let here = || self.rows.iter().filter(|(_, row)| row.channel == channel && row.is_open());
+        let blocked = |row: &Row| {
+            let earlier = |other: &Row| other.thread == row.thread && other.seq < row.seq;
+            here().any(|(_, other)| earlier(other) && other.blocks(self.now))
+        };
+        let ready =
+            here().filter(|(_, row)| row.state == State::Due && row.due_at <= self.now && !blocked(row));
+        let mut ready: Vec<_> = ready.map(|(id, row)| (!row.urgent, row.due_at, row.seq, *id)).collect();
+        ready.sort_unstable();
+        ready.into_iter().map(|(.., id)| id).collect()
     }
 
     /// After a last crash, working off what is due ends everything.

@@ -167,6 +167,7 @@ mod tests {
 
     use super::*;
     use crate::event::Kind;
+    use crate::store::delivery::Held;
     use crate::store::fixture::{Place, accepted, at, event, record};
     use crate::store::history::EventFilter;
 
@@ -266,7 +267,7 @@ mod tests {
         let store = place.open().await;
         let sending = store.recover(at(30)).await.unwrap();
         assert_eq!(sending.len(), 1, "one was delivered, the other was under way");
-        let due = store.claim("mail", at(30), 10).await.unwrap();
+        let due = store.claim("mail", at(30), 10, &Held::default()).await.unwrap();
         assert_eq!((due[0].id, due[0].attempts, due.len()), (sending[0], 1, 1));
     }
 

@@ -108,6 +108,7 @@ impl History {
         let deliveries = sqlx::query_as!(
             DeliveryRow,
             r#"select d.id, e.seq, e.id as event, d.channel, d.target, d.state, d.due_at, d.opened_at, d.attempts,
+                   d.carried_by,
                    (select outcome from attempts a where a.delivery = d.id and a.outcome is not null
                     order by a.number desc limit 1) as "last_outcome: String"
                from events e join deliveries d on d.event = e.seq

@@ -12,6 +12,7 @@
 )]
 
 mod architecture;
+mod calm;
 mod commands;
 mod configuration;
 mod derived;

@@ -361,3 +361,23 @@ fn the_daemon_is_set_sensibly() {
     assert_snapshot!(wrong("include = \"levels/*.toml\"\n"), @r#"test.toml: include: "levels/*.toml" is not a list"#);
     assert_snapshot!(wrong("include = [\"a**b\"]\n"), @r#"test.toml: include: "a**b" is not a pattern of file names (recursive wildcards must form a single path component)"#);
 }
+
+#[test]
+fn a_channel_keeps_calm_within_reason() {
+    let console = |keys: &str| wrong(&format!("[[channel]]\nname = \"c\"\nkind = \"console\"\n{keys}\n"));
+    assert_snapshot!(console("group_wait = \"2d\"\nrate = { messages = 0, per = \"0s\" }"), @r#"
+    test.toml: channel "c": group_wait: "2d" is not from 0s to 1day
+    test.toml: channel "c": rate.messages: 0 is not a whole number from 1 to 10000
+    test.toml: channel "c": rate.per: "0s" is not from 1ms to 1day
+    "#);
+    assert_snapshot!(console("rate = \"20 a minute\"\nquiet = { between = [\"22:00\", \"22:00\"] }"), @r#"
+    test.toml: channel "c": rate: "20 a minute" is not a table
+    test.toml: channel "c": quiet.between: begins where it ends, at 22:00; like ["08:30", "15:00"]
+    "#);
+    assert_snapshot!(console("rate = { messages = 3 }\nquiet = { zone_name = \"Berlin\", days = [\"Mo\"] }"), @r#"
+    test.toml: channel "c": rate.per: is missing; how many messages a recipient gets at most, like { messages = 20, per = "1m" }
+    test.toml: channel "c": quiet.between: is missing; like ["22:00", "07:00"]; what is critical is told all the same
+    test.toml: channel "c": quiet.zone_name: "Berlin" is not the IANA name of a time zone; like "America/New_York"
+    test.toml: channel "c": quiet.days: "Mo" is not allowed; did you mean "mon"?
+    "#);
+}

@@ -62,6 +62,7 @@ fn said(outcome: &Outcome) -> (&'static str, &str) {
         Outcome::Deferred { reason, .. } => ("deferred", reason),
         Outcome::Refused { reason } => ("refused", reason),
         Outcome::Misconfigured { reason } => ("misconfigured", reason),
+        Outcome::Gone { reason } => ("gone", reason),
     }
 }
 

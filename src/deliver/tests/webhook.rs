@@ -68,10 +68,11 @@ async fn every_key_signs_the_same_id_on_every_attempt() {
 
 #[tokio::test]
 async fn each_status_has_its_class() {
-    let classes: [(&str, &[u16]); 4] = [
+    let classes: [(&str, &[u16]); 5] = [
         ("accepted", &[200, 201, 202, 204, 299]),
         ("misconfigured", &[300, 301, 302, 303, 304, 307, 308, 401, 403]),
-        ("refused", &[400, 404, 405, 409, 410, 413, 422, 451, 499]),
+        ("gone", &[410]),
+        ("refused", &[400, 404, 405, 409, 413, 422, 451, 499]),
         ("deferred", &[408, 425, 429, 500, 501, 502, 503, 504, 599]),
     ];
     for (outcome, statuses) in classes {

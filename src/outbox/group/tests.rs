@@ -1,6 +1,8 @@
+use serde_json::json;
+
 use super::*;
-use crate::event::Severity;
-use crate::outbox::message::sample;
+use crate::event::{Severity, Side, Space, ThreadId};
+use crate::outbox::message::{self, sample};
 use crate::outbox::route::{Route, SeverityMatch};
 
 /// A break of the level `n` points above 2,400, `n` milliseconds after the sample's time.
@@ -44,17 +46,21 @@ fn up_to_twenty_events_are_told_each_by_itself() {
 #[test]
 fn more_of_one_instrument_are_one_digest_with_its_numbers() {
     let (mut events, router) = (breaks(101), router(vec![]));
-    events[7] = Event { severity: Severity::Critical, kind: Kind::LevelFailed, ..events[7].clone() };
+    events[7] = Event { kind: Kind::LevelFailed, ..events[7].clone() };
     let telling = telling(&events, &router);
     let [digest] = telling.digests.as_slice() else { panic!("{:?}", telling.digests) };
     assert_eq!(told(&telling, "mail"), [digest.id.as_str()]);
     assert_eq!(told(&telling, "slack"), [digest.id.as_str()], "both are told of the same events");
-    assert_eq!((digest.kind, digest.severity), (Kind::Digest, Severity::Critical));
+    assert_eq!((digest.kind, digest.severity), (Kind::Digest, Severity::High));
     assert_eq!((digest.level.as_ref(), digest.instrument.as_deref()), (None, Some("RTY")));
     assert_eq!((digest.price, digest.side), (events[100].price, Some(Side::Resistance)));
     assert_eq!(digest.occurred_at, events[0].occurred_at);
     let names: Vec<_> = (0..10).map(|n| format!("level {n}")).collect();
+    let told = |n: usize| json!({ "at": events[n].occurred_at, "what": message::fact(&events[n]) });
     let expected = [
+        ("happened", json!((0..10).map(told).collect::<Vec<_>>())),
+        ("price_low", json!("2500.4")),
+        ("price_high", json!("2500.4")),
         ("broken", json!(100)),
         ("failed", json!(1)),
         ("count", json!(101)),
@@ -68,6 +74,27 @@ fn more_of_one_instrument_are_one_digest_with_its_numbers() {
     ];
     assert_eq!(digest.numbers, sample::numbers(&expected));
     assert!(digest.thread.as_str().starts_with("digest-rty-"), "{}", digest.thread);
+}
+
+#[test]
+fn what_is_critical_is_never_hidden_in_a_digest_of_the_rest() {
+    let router = router(vec![]);
+    let failed =
+        |event: &Event| Event { severity: Severity::Critical, kind: Kind::LevelFailed, ..event.clone() };
+    let mut events = breaks(60);
+    events[7] = failed(&events[7]);
+    let one = telling(&events, &router);
+    assert_eq!(one.digests.len(), 1);
+    assert_eq!(told(&one, "mail"), [one.digests[0].id.as_str(), events[7].id.as_str()]);
+    // When that alone is more than anyone can read, it is a digest of its own.
+    let events: Vec<_> =
+        breaks(60).iter().enumerate().map(|(n, e)| if n % 2 == 0 { failed(e) } else { e.clone() }).collect();
+    let two = telling(&events, &router);
+    assert_eq!(
+        two.digests.iter().map(|d| d.severity).collect::<Vec<_>>(),
+        [Severity::Critical, Severity::High]
+    );
+    assert_eq!(told(&two, "mail").len(), 2);
 }
 
 #[test]

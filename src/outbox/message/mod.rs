@@ -77,6 +77,12 @@ impl Message {
     }
 }
 
+/// What happened, in one sentence without its time.
+#[must_use]
+pub fn fact(event: &Event) -> String {
+    sentence::what(event)
+}
+
 /// What all forms are made of.
 struct Parts {
     /// `REHEARSAL LATE 2 min 5 s: `, or nothing.

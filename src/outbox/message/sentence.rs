@@ -35,7 +35,7 @@ pub(super) fn what(event: &Event) -> String {
         Kind::FeedQuarantined => quarantined(event, &who),
         Kind::ChannelFailing => format!("{} {}", channel(event), failing(event.reason)),
         Kind::ChannelRecovered => format!("{} delivers again{}", channel(event), after(said)),
-        Kind::Digest => digest::what(event, &who),
+        Kind::Digest => digest::what(event),
     };
     inert::line(&sentence, 300)
 }
@@ -66,6 +66,9 @@ pub(super) fn meaning(event: &Event) -> Option<&'static str> {
         }
         Kind::ChannelFailing => Some("Its messages are kept and tried again."),
         Kind::ChannelRecovered => Some("What was kept is sent now, marked as late."),
+        Kind::Digest if event.reason == Reason::HeldBack => {
+            Some("Kept back until now, as asked. Each is recorded by itself and can be listed.")
+        }
         Kind::Digest => Some("One message for all of them. Each is recorded by itself and can be listed."),
     }
 }
