@@ -28,13 +28,30 @@ pub struct FeedConfig {
     /// Unique among the feeds.
     pub name: String,
     /// How it is spoken to.
-    pub spec: Spec,
+    pub speech: Speech,
     /// What is asked of it.
     pub subscriptions: Vec<FeedInstrument>,
     /// What `${name}` stands for.
     pub secrets: BTreeMap<String, SecretSource>,
     /// A PEM file with further roots to trust.
     pub extra_roots: Option<PathBuf>,
+}
+
+/// How a feed is spoken to: which protocol, with what the configuration says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// Any JSON-over-WebSocket source, by description.
+    Json(Box<Spec>),
+}
+
+impl Speech {
+    /// Whether its messages name the symbol, so that it can carry two contracts at once.
+    #[must_use]
+    pub fn tells_apart(&self) -> bool {
+        match self {
+            Self::Json(spec) => spec.trade.symbol.is_some(),
+        }
+    }
 }
 
 /// One instrument of a feed.
@@ -90,7 +107,8 @@ pub(super) fn feed(
         }
     }
     let extra_roots = feed.read("ca_file", value::line).map(|path| dir.join(path));
-    Some(FeedConfig { name: name?, spec: spec?, subscriptions, secrets, extra_roots })
+    let speech = Speech::Json(Box::new(spec?));
+    Some(FeedConfig { name: name?, speech, subscriptions, secrets, extra_roots })
 }
 
 fn secrets(feed: &Section<'_>, dir: &Path) -> BTreeMap<String, SecretSource> {

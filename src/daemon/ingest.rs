@@ -22,9 +22,9 @@ use crate::daemon::clock::Clock;
 use crate::daemon::ingest::socket::{Heard, Socket};
 use crate::daemon::ingest::tls::TlsError;
 use crate::daemon::pulse::Pulse;
-use crate::feed::json::{Json, Wire};
-use crate::feed::protocol::{Frame, Protocol};
+use crate::feed::protocol::{Frame, Protocol, Wire};
 use crate::feed::session::{Failure, Input, Moment, Note, Now, Output, Session};
+use crate::feed::venue::Venue;
 use crate::market::instrument::Instrument;
 use crate::market::symbol::ContractMonth;
 use crate::market::tick::{FeedId, Item, Link, LinkState, Loss};
@@ -124,7 +124,7 @@ pub struct FeedDriver {
     /// Its place in the configuration.
     pub id: FeedId,
     /// Session and protocol.
-    pub session: Session<Json>,
+    pub session: Session<Venue>,
     /// What is asked of it.
     pub subscribed: Vec<Subscribed>,
     /// Its messages name the symbol.

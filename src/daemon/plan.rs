@@ -1,8 +1,13 @@
 //! From a checked configuration and its secrets to what a run needs.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
 use crate::config::Config;
 use crate::config::channel::ChannelConfig;
-use crate::config::feed::FeedConfig;
+use crate::config::feed::{FeedConfig, Speech};
 use crate::config::secret::SecretSource;
 use crate::config::secrets::{FeedSecrets, Secrets};
 use crate::daemon::care::Keep;
@@ -16,16 +21,17 @@ use crate::engine::{self, FeedSetup, Rolls, Setup};
 use crate::feed::json::Json;
 use crate::feed::json::spec::Spec;
 use crate::feed::session::{self, Session};
+use crate::feed::venue::Venue;
 use crate::market::tick::FeedId;
 use crate::outbox::calm::Calm;
 use crate::outbox::route::Router;
 
 /// A feed's task comes round at least so often.
-const INGEST_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+const INGEST_WITHIN: Duration = Duration::from_secs(30);
 /// A silence shorter than this is a pause of the machine.
-const SILENCE_LEAST: std::time::Duration = std::time::Duration::from_secs(10);
+const SILENCE_LEAST: Duration = Duration::from_secs(10);
 /// In a rehearsal the venue's clock is the truth, however far it is from ours.
-const AHEAD_IN_REHEARSAL: std::time::Duration = std::time::Duration::from_secs(86_400);
+const AHEAD_IN_REHEARSAL: Duration = Duration::from_secs(86_400);
 
 /// What a run needs.
 #[must_use]
@@ -104,25 +110,37 @@ fn driver(
         let instrument = config.instruments.get(subscription.instrument.index())?.clone();
         Some(Subscribed { subscription: subscription.clone(), instrument })
     });
-    // Silence of the market is measured on the real clock. However fast a rehearsal goes, its venue and this
-    // machine may pause for a moment.
-    let scaled = feed.spec.market_silence.div_f64(clock.speed());
-    let silence = scaled.max(SILENCE_LEAST.min(feed.spec.market_silence));
-    let spec = Spec { market_silence: silence, ..feed.spec.clone() };
-    let protocol = Json::new(spec, Vec::new(), secrets.values);
+    let venue = venue(&feed.speech, secrets.values, clock);
     let limits = session_limits(clock);
     Some(FeedDriver {
         name: feed.name.clone(),
         id,
-        session: Session::new(id, protocol, limits),
+        session: Session::new(id, venue, limits),
         subscribed: subscribed.collect(),
-        tells_apart: feed.spec.trade.symbol.is_some(),
+        tells_apart: feed.speech.tells_apart(),
         extra_roots: secrets.extra_roots,
         perishable: perishable(feed, clock),
         connect_within: limits.connect,
         clock: clock.clone(),
         pulse: Pulse::new(&format!("feed {}", feed.name), INGEST_WITHIN),
     })
+}
+
+/// The protocol that a feed speaks.
+fn venue(speech: &Speech, secrets: BTreeMap<String, SecretString>, clock: &Clock) -> Venue {
+    match speech {
+        Speech::Json(spec) => {
+            let market_silence = silence(spec.market_silence, clock);
+            let spec = Spec { market_silence, ..spec.as_ref().clone() };
+            Venue::Json(Box::new(Json::new(spec, Vec::new(), secrets)))
+        }
+    }
+}
+
+/// Silence of the market is measured on the real clock. However fast a rehearsal goes, its venue and this machine may
+/// pause for a moment.
+fn silence(configured: Duration, clock: &Clock) -> Duration {
+    configured.div_f64(clock.speed()).max(SILENCE_LEAST.min(configured))
 }
 
 /// The feed's secrets that must be asked for again, read just now.

@@ -10,3 +10,4 @@ pub mod drops;
 pub mod json;
 pub mod protocol;
 pub mod session;
+pub mod venue;

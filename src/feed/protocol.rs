@@ -8,7 +8,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::feed::drops::Drops;
-use crate::market::tick::Tick;
+use crate::market::symbol::ContractMonth;
+use crate::market::tick::{InstrumentId, Tick};
 use crate::time::Timestamp;
 
 /// What came over the socket.
@@ -42,6 +43,17 @@ pub struct Timing {
     pub market_silence: Duration,
 }
 
+/// One symbol that is asked of the venue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wire {
+    /// Ours.
+    pub instrument: InstrumentId,
+    /// The month that the symbol means.
+    pub contract: Option<ContractMonth>,
+    /// Theirs.
+    pub symbol: String,
+}
+
 /// What a frame means for the connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
@@ -73,6 +85,12 @@ pub struct Reply {
 pub trait Protocol {
     /// When it speaks, and what silence it bears.
     fn timing(&self) -> Timing;
+
+    /// Other symbols from the next connection on; of each instrument the contract in force first.
+    fn set_wires(&mut self, wires: Vec<Wire>);
+
+    /// Another value of a secret from the next connection on.
+    fn set_secret(&mut self, name: &str, secret: SecretString);
 
     /// The upgrade request for the next connection.
     fn request(&self) -> Request;

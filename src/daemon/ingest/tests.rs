@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::*;
+use crate::feed::json::Json;
 use crate::feed::json::spec::{
     Condition, Greet, Pointer, Realtime, Spec, Template, TimeAt, TimeFormat, TradeAt,
 };
@@ -176,10 +177,11 @@ impl Setup {
         let secrets = BTreeMap::from([("key".to_owned(), SecretString::from(PLANTED))]);
         let subscription =
             FeedInstrument { instrument: InstrumentId(0), symbol: template("${contract}"), contract: None };
+        let protocol = crate::feed::venue::Venue::Json(Box::new(Json::new(self.spec, Vec::new(), secrets)));
         FeedDriver {
             name: "test".into(),
             id: FeedId(7),
-            session: Session::new(FeedId(7), Json::new(self.spec, Vec::new(), secrets), self.limits),
+            session: Session::new(FeedId(7), protocol, self.limits),
             subscribed: vec![Subscribed { subscription, instrument: Instrument::builtin("RTY").unwrap() }],
             tells_apart: true,
             perishable: Vec::new(),

@@ -12,24 +12,12 @@ use serde_json::value::RawValue;
 use crate::feed::drops::{Drop, Drops};
 use crate::feed::json::spec::{Condition, Pointer, Realtime, RowsAt, Spec, Template, TradeAt};
 use crate::feed::json::walk::{each, first, holds, number_text};
-use crate::feed::protocol::{Frame, Protocol, Reply, Request, Timing, Verdict};
-use crate::market::symbol::ContractMonth;
-use crate::market::tick::{InstrumentId, Quality, Tick, Update};
+use crate::feed::protocol::{Frame, Protocol, Reply, Request, Timing, Verdict, Wire};
+use crate::market::tick::{Quality, Tick, Update};
 use crate::time::Timestamp;
 
 /// A shorter secret would garble every text it is taken out of.
 const SECRET_LEAST: usize = 4;
-
-/// One symbol that is asked of the venue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wire {
-    /// Ours.
-    pub instrument: InstrumentId,
-    /// The month that the symbol means.
-    pub contract: Option<ContractMonth>,
-    /// Theirs.
-    pub symbol: String,
-}
 
 /// The protocol that a [`Spec`] describes.
 #[derive(Debug)]
@@ -49,16 +37,6 @@ impl Json {
     #[must_use]
     pub fn new(spec: Spec, wires: Vec<Wire>, secrets: BTreeMap<String, SecretString>) -> Self {
         Self { spec, wires, secrets, step: 0, realtime: false, drops: Drops::default() }
-    }
-
-    /// Other symbols from the next connection on.
-    pub fn set_wires(&mut self, wires: Vec<Wire>) {
-        self.wires = wires;
-    }
-
-    /// Another value of a secret from the next connection on.
-    pub fn set_secret(&mut self, name: &str, secret: SecretString) {
-        self.secrets.insert(name.to_owned(), secret);
     }
 
     fn fill(&self, template: &Template, symbol: &str, escape: fn(&str) -> String) -> SecretString {
@@ -194,6 +172,14 @@ impl Protocol for Json {
             transport_silence: self.spec.transport_silence,
             market_silence: self.spec.market_silence,
         }
+    }
+
+    fn set_wires(&mut self, wires: Vec<Wire>) {
+        self.wires = wires;
+    }
+
+    fn set_secret(&mut self, name: &str, secret: SecretString) {
+        self.secrets.insert(name.to_owned(), secret);
     }
 
     fn request(&self) -> Request {

@@ -1,5 +1,6 @@
 //! The protocol against what venues send.
 
+use crate::market::tick::InstrumentId;
 use std::time::Duration;
 
 use proptest::prelude::*;

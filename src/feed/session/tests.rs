@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::feed::drops::Drops;
-use crate::feed::protocol::{Request, Timing};
+use crate::feed::protocol::{Request, Timing, Wire};
 use crate::market::price::Price;
 use crate::market::symbol::ContractMonth;
 
@@ -15,6 +15,10 @@ struct Toy {
 }
 
 impl Protocol for Toy {
+    fn set_wires(&mut self, _: Vec<Wire>) {}
+
+    fn set_secret(&mut self, _: &str, _: SecretString) {}
+
     fn timing(&self) -> Timing {
         Timing {
             beat: Some(secs(15)),
