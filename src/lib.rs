@@ -23,6 +23,8 @@ pub mod store;
 
 pub mod deliver;
 
+pub mod account;
+
 pub mod config;
 
 pub mod daemon;

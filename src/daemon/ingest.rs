@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::account::{Account, AccountError, At};
 use crate::config::feed::FeedInstrument;
 use crate::config::secret::SecretSource;
 use crate::daemon::chain::Chain;
@@ -50,6 +51,15 @@ pub enum IngestError {
         /// Why.
         #[source]
         source: TlsError,
+    },
+    /// The HTTP client cannot be set up.
+    #[error("feed {feed:?} cannot ask over HTTP")]
+    Http {
+        /// Which feed.
+        feed: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
     },
 }
 
@@ -125,6 +135,8 @@ pub struct FeedDriver {
     pub id: FeedId,
     /// Session and protocol.
     pub session: Session<Venue>,
+    /// What is asked before every connection, at venues that have such an interface.
+    pub account: Option<Account>,
     /// What is asked of it.
     pub subscribed: Vec<Subscribed>,
     /// Its messages name the symbol.
@@ -152,10 +164,12 @@ pub async fn run(
 ) -> Result<(), IngestError> {
     let tls = tls::client_config(driver.extra_roots.as_deref())
         .map_err(|source| IngestError::Tls { feed: driver.name.clone(), source })?;
+    let http = http(&tls).map_err(|source| IngestError::Http { feed: driver.name.clone(), source })?;
     let (tls, now) = (std::sync::Arc::new(tls), driver.clock.monotonic());
     Ingest {
         driver,
         tls,
+        http,
         socket: None,
         out,
         stop,
@@ -170,9 +184,20 @@ pub async fn run(
     Ok(())
 }
 
+/// For venues' interfaces: no redirects, since a token would go along.
+fn http(tls: &rustls::ClientConfig) -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .user_agent(concat!("breakwatch/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+}
+
 struct Ingest {
     driver: FeedDriver,
     tls: std::sync::Arc<rustls::ClientConfig>,
+    http: reqwest::Client,
     socket: Option<Socket>,
     out: mpsc::Sender<Vec<Item>>,
     stop: CancellationToken,
@@ -360,7 +385,10 @@ impl Ingest {
         self.rolls_at = subscribed.iter().filter_map(|subscribed| subscribed.rolls_at(now)).min();
         let tells_apart = self.driver.tells_apart;
         let wires = subscribed.iter().flat_map(|subscribed| subscribed.wires(now, tells_apart)).collect();
-        self.driver.session.protocol().set_wires(wires);
+        if let Err(failure) = self.prepare(wires).await {
+            self.give(Input::Failed(failure), outputs);
+            return;
+        }
         let request = self.driver.session.protocol().request();
         let wall = self.driver.clock.wall();
         let opening = Socket::open(&request, &self.tls, wall, self.driver.connect_within);
@@ -376,6 +404,31 @@ impl Ingest {
             }
             Err(failure) => self.give(Input::Failed(failure), outputs),
         }
+    }
+
+    /// Tells the protocol what to ask for, after the venue's own interface was asked where there is one.
+    async fn prepare(&mut self, wires: Vec<Wire>) -> Result<(), Failure> {
+        let Some(account) = &mut self.driver.account else {
+            self.driver.session.protocol().set_wires(wires);
+            return Ok(());
+        };
+        let clock = &self.driver.clock;
+        let at = At { wall: clock.wall(), monotonic: clock.monotonic() };
+        let asking = account.ready(&self.http, wires, at);
+        let ready = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(Failure::Unreachable("stopping".into())),
+            asked = tokio::time::timeout(self.driver.connect_within, asking) => match asked {
+                Ok(ready) => ready.map_err(failure)?,
+                Err(_) => return Err(Failure::Unreachable("the venue's interface does not answer".into())),
+            },
+        };
+        let protocol = self.driver.session.protocol();
+        for (name, secret) in ready.secrets {
+            protocol.set_secret(&name, secret);
+        }
+        protocol.set_wires(ready.wires);
+        Ok(())
     }
 
     async fn send(&mut self, text: SecretString, outputs: &mut Vec<Output>) {
@@ -443,6 +496,15 @@ impl Ingest {
             Note::Live => None,
             Note::Resubscribed => self.said.take(),
         };
+    }
+}
+
+/// What a venue's interface said, as the session understands it.
+fn failure(error: AccountError) -> Failure {
+    match error {
+        AccountError::Refused(said) => Failure::Untrusted(said),
+        AccountError::Unreachable(said) => Failure::Unreachable(said),
+        AccountError::Busy { said: _, retry_after } => Failure::Http { status: 429, retry_after },
     }
 }
 

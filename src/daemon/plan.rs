@@ -117,6 +117,7 @@ fn driver(
         id,
         session: Session::new(id, venue, limits),
         subscribed: subscribed.collect(),
+        account: None,
         tells_apart: feed.speech.tells_apart(),
         extra_roots: secrets.extra_roots,
         perishable: perishable(feed, clock),

@@ -183,6 +183,7 @@ impl Setup {
             id: FeedId(7),
             session: Session::new(FeedId(7), protocol, self.limits),
             subscribed: vec![Subscribed { subscription, instrument: Instrument::builtin("RTY").unwrap() }],
+            account: None,
             tells_apart: true,
             perishable: Vec::new(),
             extra_roots: self.extra_roots,
