@@ -3,6 +3,7 @@
 //! It decides nothing. What a frame means is the protocol's business, when to connect the session's. Reading never
 //! waits for the rest of the program, other than by the queue being full; then TCP carries the pressure back.
 
+pub mod asked;
 pub mod socket;
 pub mod tls;
 
@@ -16,18 +17,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::account::{Account, AccountError, At};
-use crate::config::feed::FeedInstrument;
 use crate::config::secret::SecretSource;
 use crate::daemon::chain::Chain;
 use crate::daemon::clock::Clock;
+use crate::daemon::ingest::asked::Subscribed;
 use crate::daemon::ingest::socket::{Heard, Socket};
 use crate::daemon::ingest::tls::TlsError;
 use crate::daemon::pulse::Pulse;
 use crate::feed::protocol::{Frame, Protocol, Wire};
 use crate::feed::session::{Failure, Input, Moment, Note, Now, Output, Session};
 use crate::feed::venue::Venue;
-use crate::market::instrument::Instrument;
-use crate::market::symbol::ContractMonth;
 use crate::market::tick::{FeedId, Item, Link, LinkState, Loss};
 use crate::time::Timestamp;
 
@@ -61,56 +60,6 @@ pub enum IngestError {
         #[source]
         source: reqwest::Error,
     },
-}
-
-/// A subscription together with the instrument it is for.
-#[derive(Clone, Debug)]
-pub struct Subscribed {
-    /// As configured.
-    pub subscription: FeedInstrument,
-    /// Whose months and rolls count.
-    pub instrument: Instrument,
-}
-
-impl Subscribed {
-    /// What is asked of the venue at this time: the month in force, and near its end the next one too, so that the
-    /// spread between the two is measured before the roll. A feed whose messages name no symbol can carry only one.
-    fn wires(&self, at: Timestamp, tells_apart: bool) -> Vec<Wire> {
-        let front = self.subscription.contract.or(self.instrument.front(at));
-        let mut wires = vec![self.wire(front)];
-        if let Some((roll, next)) = self.next_roll(at).filter(|(roll, _)| tells_apart && sight(*roll) <= at) {
-            let wire = self.wire(Some(next));
-            if roll > at && wires.iter().all(|other| other.symbol != wire.symbol) {
-                wires.push(wire);
-            }
-        }
-        wires
-    }
-
-    fn wire(&self, contract: Option<ContractMonth>) -> Wire {
-        let name = contract.map_or_else(
-            || self.instrument.root.as_str().to_owned(),
-            |month| self.instrument.symbol(month).to_string(),
-        );
-        let symbol = self.subscription.symbol.fill(|part| (part == "contract").then(|| name.clone()));
-        Wire { instrument: self.subscription.instrument, contract, symbol }
-    }
-
-    fn next_roll(&self, at: Timestamp) -> Option<(Timestamp, ContractMonth)> {
-        if self.subscription.contract.is_some() { None } else { self.instrument.next_roll(at) }
-    }
-
-    /// When the answer of `wires` changes.
-    fn rolls_at(&self, at: Timestamp) -> Option<Timestamp> {
-        let (roll, _) = self.next_roll(at)?;
-        Some(if at < sight(roll) { sight(roll) } else { roll })
-    }
-}
-
-/// The next month comes into sight four days before the roll, half an hour before that day's session.
-fn sight(roll: Timestamp) -> Timestamp {
-    const AHEAD: Duration = Duration::from_secs(4 * 86_400 + 30 * 60);
-    roll.saturating_sub(AHEAD)
 }
 
 /// A secret that is asked for again.

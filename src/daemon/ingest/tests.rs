@@ -20,11 +20,13 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::*;
+use crate::config::feed::FeedInstrument;
 use crate::feed::json::Json;
 use crate::feed::json::spec::{
     Condition, Greet, Pointer, Realtime, Spec, Template, TimeAt, TimeFormat, TradeAt,
 };
 use crate::feed::session::Limits;
+use crate::market::instrument::Instrument;
 use crate::market::tick::{InstrumentId, Quality, Tick, Update};
 use crate::time::Unit;
 
