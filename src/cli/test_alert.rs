@@ -98,6 +98,7 @@ async fn test(name: &str, channel: &Channel) -> Vec<Answer> {
             message: &message,
             target: &to,
             first_in_thread: None,
+            thread_receipt: None,
             sent_at: clock.wall(),
         };
         let outcome = channel.attempt(&letter).await;

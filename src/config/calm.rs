@@ -37,9 +37,9 @@ pub(super) fn calm(channel: &Section<'_>, kind: &ChannelKind) -> Calm {
 /// Programs get every event by itself; people's services have limits of their own.
 const fn defaults(kind: &ChannelKind) -> (Duration, Option<Rate>) {
     match kind {
-        ChannelKind::Console => (Duration::ZERO, None),
+        ChannelKind::Console | ChannelKind::Exec(_) => (Duration::ZERO, None),
         ChannelKind::Email(_) => (GROUP_WAIT, None),
-        ChannelKind::Slack { .. } => (GROUP_WAIT, rate(1, 1)),
+        ChannelKind::Slack(_) => (GROUP_WAIT, rate(1, 1)),
         ChannelKind::Webhook(webhook) => match webhook.format {
             FormatConfig::Standard { .. } | FormatConfig::Alertmanager => (Duration::ZERO, None),
             FormatConfig::Pagerduty { .. } => (Duration::ZERO, rate(120, 60)),

@@ -8,10 +8,12 @@ use toml::{Table, Value};
 
 use super::address;
 use super::calm;
-use super::file::{CONSOLE, EMAIL, SLACK, SMTP, Shape, WEBHOOK};
+use super::exec::{self, ExecConfig};
+use super::file::{CONSOLE, EMAIL, EXEC, SLACK, SMTP, Shape, WEBHOOK};
 use super::problem::{ProblemKind, Refusal, quoted, shown};
 use super::secret::{SecretSource, secret};
 use super::section::Section;
+use super::slack::{self, SlackConfig};
 use super::value;
 use super::webhook::{self, WebhookConfig};
 use crate::deliver::SmtpTls;
@@ -40,15 +42,12 @@ pub enum ChannelKind {
     Console,
     /// Mail by SMTP.
     Email(EmailConfig),
-    /// A Slack incoming webhook.
-    Slack {
-        /// The address is the secret.
-        url: SecretSource,
-        /// For the whole attempt.
-        timeout: Duration,
-    },
+    /// Slack, by an incoming webhook or a bot.
+    Slack(SlackConfig),
     /// A webhook, in one of several forms.
     Webhook(WebhookConfig),
+    /// A program.
+    Exec(ExecConfig),
 }
 
 /// Mail by SMTP.
@@ -74,12 +73,17 @@ pub struct EmailConfig {
 
 /// Which keys a channel of this kind has.
 pub(super) fn shape(channel: &Table) -> Result<&'static Shape, Refusal> {
-    const KINDS: &[(&str, &Shape)] =
-        &[("console", &CONSOLE), ("email", &EMAIL), ("slack", &SLACK), ("webhook", &WEBHOOK)];
+    const KINDS: &[(&str, &Shape)] = &[
+        ("console", &CONSOLE),
+        ("email", &EMAIL),
+        ("slack", &SLACK),
+        ("webhook", &WEBHOOK),
+        ("exec", &EXEC),
+    ];
     match channel.get("kind") {
         Some(kind) => value::choice(KINDS, &[])(kind),
         None => {
-            let text = "is missing; available: console, email, slack, webhook".into();
+            let text = "is missing; available: console, email, slack, webhook, exec".into();
             Err(Refusal { kind: ProblemKind::Missing, text })
         }
     }
@@ -90,8 +94,9 @@ pub(super) fn channel(channel: &Section<'_>, dir: &Path) -> Option<ChannelConfig
     let name = channel.require("name", "every channel has a name", value::name);
     let kind = match channel.get("kind").and_then(Value::as_str) {
         Some("email") => email(channel, dir).map(ChannelKind::Email),
-        Some("slack") => slack(channel, dir),
+        Some("slack") => slack::slack(channel, dir).map(ChannelKind::Slack),
         Some("webhook") => webhook::webhook(channel, dir).map(ChannelKind::Webhook),
+        Some("exec") => exec::exec(channel).map(ChannelKind::Exec),
         Some(_) | None => Some(ChannelKind::Console),
     };
     let calm = calm::calm(channel, kind.as_ref()?);
@@ -165,13 +170,6 @@ fn login(smtp: &Section<'_>, dir: &Path) -> Option<(String, SecretSource)> {
     Some((user?, password?))
 }
 
-fn slack(channel: &Section<'_>, dir: &Path) -> Option<ChannelKind> {
-    let right = "like { credential = \"slack-webhook-url\" }; the address is the secret";
-    let url = required_secret(channel, "url", right, dir);
-    let timeout = timeout(channel);
-    Some(ChannelKind::Slack { url: url?, timeout })
-}
-
 /// An address as it stands in `From` and `To`.
 fn mailbox(value: &Value) -> Result<String, Refusal> {
     let text = value::line(value)?;
@@ -195,11 +193,11 @@ impl ChannelConfig {
     #[must_use]
     pub fn secret_sources(&self) -> Vec<(&'static str, &SecretSource)> {
         match &self.kind {
-            ChannelKind::Console => Vec::new(),
+            ChannelKind::Console | ChannelKind::Exec(_) => Vec::new(),
             ChannelKind::Email(email) => {
                 email.login.iter().map(|(_, password)| ("smtp.password", password)).collect()
             }
-            ChannelKind::Slack { url, .. } => vec![("url", url)],
+            ChannelKind::Slack(slack) => vec![slack.secret_source()],
             ChannelKind::Webhook(webhook) => webhook.secret_sources(),
         }
     }

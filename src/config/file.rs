@@ -216,8 +216,10 @@ pub(super) const EMAIL: Shape =
 pub(super) const SMTP: Shape =
     shape("channel.email.smtp", &["host", "port", "tls", "user", "password", "allow_plaintext", "ca_file"]);
 /// `[[channel]]` with `kind = "slack"`
-pub(super) const SLACK: Shape =
-    shape("channel.slack", &["name", "kind", "url", "timeout", "group_wait", "rate", "quiet"]);
+pub(super) const SLACK: Shape = shape(
+    "channel.slack",
+    &["name", "kind", "url", "token", "channel", "api", "timeout", "group_wait", "rate", "quiet"],
+);
 /// `[[channel]]` with `kind = "webhook"`
 pub(super) const WEBHOOK: Shape = shape(
     "channel.webhook",
@@ -230,6 +232,8 @@ pub(super) const WEBHOOK: Shape = shape(
         "topic",
         "routing_key",
         "chat_id",
+        "headers",
+        "secrets",
         "timeout",
         "ca_file",
         "allow_link_local",
@@ -242,6 +246,9 @@ pub(super) const WEBHOOK: Shape = shape(
 pub(super) const RATE: Shape = shape("channel.rate", &["messages", "per"]);
 /// `quiet = { … }`
 pub(super) const QUIET: Shape = shape("channel.quiet", &["between", "zone_name", "days"]);
+/// `[[channel]]` with `kind = "exec"`
+pub(super) const EXEC: Shape =
+    shape("channel.exec", &["name", "kind", "command", "timeout", "group_wait", "rate", "quiet"]);
 /// `[[route]]`
 pub(super) const ROUTE: Shape = shape("route", &["match", "to", "continue"]);
 /// `match = { … }`
@@ -294,6 +301,7 @@ pub(super) const SHAPES: &[&Shape] = &[
     &WEBHOOK,
     &RATE,
     &QUIET,
+    &EXEC,
     &ROUTE,
     &MATCH,
     &SECRET,

@@ -9,13 +9,21 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::address;
 use super::channel::{ChannelConfig, ChannelKind, EmailConfig};
+use super::exec::{ExecConfig, check_program};
+use super::header::{HeadersConfig, check_header_value};
 use super::problem::{Refusal, chain};
 use super::roots::read_roots;
 use super::secret::SecretSource;
+use super::slack::{SlackConfig, SlackWayConfig, check_token};
+use super::spec::names;
 use super::webhook::{
     FormatConfig, TextSource, WebhookConfig, check_routing_key, check_send_message, check_topic,
 };
-use crate::deliver::{EmailSettings, Settings, SlackSettings, WebhookFormat, WebhookSettings};
+use crate::deliver::{
+    EmailSettings, ExecSettings, HeaderText, Settings, SlackSettings, SlackWay, WebhookFormat,
+    WebhookSettings,
+};
+use crate::feed::json::spec::Template;
 
 /// A webhook secret is `whsec_` and so many bytes in base64.
 const SIGNING_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
@@ -34,11 +42,9 @@ impl ChannelConfig {
         let settings = match &self.kind {
             ChannelKind::Console => Some(Settings::Console),
             ChannelKind::Email(email) => reader.email(email).await.map(Settings::Email),
-            ChannelKind::Slack { url, timeout } => {
-                let url = reader.secret("url", url, check_url).await;
-                url.map(|url| Settings::Slack(SlackSettings { url, timeout: *timeout }))
-            }
+            ChannelKind::Slack(slack) => reader.slack(slack).await.map(Settings::Slack),
             ChannelKind::Webhook(webhook) => reader.webhook(webhook).await.map(Settings::Webhook),
+            ChannelKind::Exec(exec) => reader.exec(exec).await.map(Settings::Exec),
         };
         match settings {
             Some(settings) if reader.wrong.is_empty() => Ok(settings),
@@ -74,6 +80,29 @@ impl Reader<'_> {
         })
     }
 
+    async fn slack(&mut self, slack: &SlackConfig) -> Option<SlackSettings> {
+        let way = match &slack.way {
+            SlackWayConfig::Webhook { url } => {
+                SlackWay::Webhook { url: self.secret("url", url, check_url).await? }
+            }
+            SlackWayConfig::Bot { token, channel, api } => SlackWay::Bot {
+                token: self.secret("token", token, check_token).await?,
+                channel: channel.clone(),
+                api: api.clone(),
+            },
+        };
+        Some(SlackSettings { way, timeout: slack.timeout })
+    }
+
+    async fn exec(&mut self, exec: &ExecConfig) -> Option<ExecSettings> {
+        if let Err(text) = check_program(&exec.program).await {
+            self.wrong.push(("command".to_owned(), text));
+            return None;
+        }
+        let (program, arguments) = (exec.program.clone(), exec.arguments.clone());
+        Some(ExecSettings { program, arguments, timeout: exec.timeout })
+    }
+
     async fn webhook(&mut self, webhook: &WebhookConfig) -> Option<WebhookSettings> {
         let check = match &webhook.format {
             FormatConfig::Telegram { .. } => check_send_message,
@@ -86,10 +115,12 @@ impl Reader<'_> {
         };
         let url = self.text("url", &webhook.url, check).await;
         let format = self.format(&webhook.format).await;
+        let headers = self.headers(&webhook.headers).await;
         let extra_roots = self.roots("ca_file", webhook.extra_roots.as_deref()).await;
         Some(WebhookSettings {
             url: url?,
             format: format?,
+            headers,
             timeout: webhook.timeout,
             extra_roots,
             allow_link_local: webhook.allow_link_local,
@@ -116,6 +147,22 @@ impl Reader<'_> {
                 routing_key: self.secret("routing_key", routing_key, check_routing_key).await?,
             },
         })
+    }
+
+    async fn headers(&mut self, config: &HeadersConfig) -> Vec<(String, HeaderText)> {
+        let mut values = BTreeMap::new();
+        for (name, source) in &config.secrets {
+            let read = self.secret(&format!("secrets.{name}"), source, check_header_value).await;
+            values.extend(read.map(|secret| (name.as_str(), secret)));
+        }
+        let fill = |template: &Template| {
+            template.fill(|name| values.get(name).map(|secret| secret.expose_secret().to_owned()))
+        };
+        let text = |template: &Template| HeaderText {
+            value: fill(template).into(),
+            secrets: names(template).filter_map(|name| values.get(name).cloned()).collect(),
+        };
+        config.headers.iter().map(|(name, template)| (name.clone(), text(template))).collect()
     }
 
     async fn text(

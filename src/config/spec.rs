@@ -91,7 +91,7 @@ impl Texts<'_> {
 }
 
 /// Headers whose value is a secret always.
-fn is_secret_header(name: &str) -> bool {
+pub(super) fn is_secret_header(name: &str) -> bool {
     ["authorization", "cookie", "proxy-authorization", "x-api-key"]
         .iter()
         .any(|h| name.eq_ignore_ascii_case(h))

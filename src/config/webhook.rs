@@ -7,6 +7,7 @@ use toml::Value;
 
 use super::address;
 use super::channel::{extra_roots, required_secret, timeout};
+use super::header::{HeadersConfig, headers};
 use super::problem::{Refusal, quoted};
 use super::secret::{SecretSource, secret};
 use super::section::Section;
@@ -23,6 +24,8 @@ pub struct WebhookConfig {
     pub url: TextSource,
     /// In which form it tells, with what that needs.
     pub format: FormatConfig,
+    /// What is sent beside the body.
+    pub headers: HeadersConfig,
     /// For the whole attempt.
     pub timeout: Duration,
     /// A PEM file with further roots to trust.
@@ -115,10 +118,11 @@ pub(super) fn webhook(channel: &Section<'_>, dir: &Path) -> Option<WebhookConfig
     };
     let url = url(channel, name, dir);
     let format = name.and_then(|name| format(channel, name, dir));
+    let headers = headers(channel, dir);
     let timeout = timeout(channel);
     let extra_roots = extra_roots(channel, dir);
     let allow_link_local = channel.read("allow_link_local", value::flag).unwrap_or(false);
-    Some(WebhookConfig { url: url?, format: format?, timeout, extra_roots, allow_link_local })
+    Some(WebhookConfig { url: url?, format: format?, headers, timeout, extra_roots, allow_link_local })
 }
 
 /// Who knows the address of some services may post there, so it is a secret as it is for Slack.
@@ -278,7 +282,8 @@ impl WebhookConfig {
             }
             FormatConfig::Pagerduty { routing_key } => vec![("routing_key", routing_key)],
         };
-        self.url.secret().map(|source| ("url", source)).into_iter().chain(own).collect()
+        let beside = self.headers.secrets.values().map(|source| ("secrets", source));
+        self.url.secret().map(|source| ("url", source)).into_iter().chain(own).chain(beside).collect()
     }
 }
 

@@ -227,12 +227,14 @@ impl Dispatch {
             test: false,
         };
         let message = Message::render(&due.event, &context);
+        let thread_receipt = post.store.thread_receipt(due.id).await?;
         let attempt = post.store.begin_attempt(due.id, post.clock.wall()).await?;
         let letter = Letter {
             event: &due.event,
             message: &message,
             target: &due.target,
             first_in_thread: due.first_in_thread.as_ref(),
+            thread_receipt: thread_receipt.as_deref(),
             sent_at: post.clock.wall(),
         };
         let outcome = self.channel.attempt(&letter).await;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use crate::outbox::Outcome;
 use crate::outbox::message::inert;
 
@@ -16,9 +19,11 @@ pub(super) struct Discretion {
 }
 
 impl Discretion {
-    /// Hides these, the longest first, so that a part never unmasks the whole.
+    /// Hides these in every form in which they are sent, the longest first, so that a part never unmasks the
+    /// whole.
     pub(super) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let mut secrets: Vec<_> = secrets.into_iter().filter(|secret| secret.len() >= SECRET_MIN).collect();
+        let secrets = secrets.into_iter().filter(|secret| secret.len() >= SECRET_MIN);
+        let mut secrets: Vec<_> = secrets.flat_map(forms).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
         Self { secrets }
@@ -58,6 +63,21 @@ impl Discretion {
     }
 }
 
+/// A secret as it is, and as an address, a header or a body holds it.
+fn forms(secret: String) -> [String; 5] {
+    let percent = |keep: fn(u8) -> bool| {
+        let escape = |b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+        secret.bytes().map(escape).collect::<String>()
+    };
+    let json = serde_json::Value::from(secret.as_str()).to_string();
+    let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default().to_owned();
+    let (strict, lax) = (
+        percent(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)),
+        percent(|b| b.is_ascii_graphic() && !b"\"#<>?`{}%".contains(&b)),
+    );
+    [BASE64.encode(&secret).trim_end_matches('=').to_owned(), strict, lax, json, secret]
+}
+
 fn cut(text: &str) -> String {
     if text.len() <= KEPT_MAX {
         return text.to_owned();
@@ -89,6 +109,16 @@ mod tests {
     fn secrets_are_hidden_wherever_a_peer_repeats_them() {
         let discretion = Discretion::new(["hunter2".to_owned(), "hunter2-long".to_owned(), "x".to_owned()]);
         assert_eq!(discretion.keep("bad: hunter2-long, hunter2x"), "bad: [secret], [secret]x");
+    }
+
+    #[test]
+    fn a_secret_is_hidden_as_addresses_headers_and_bodies_hold_it() {
+        let discretion = Discretion::new(["p\"a/s:s w\u{f6}rd".to_owned()]);
+        for form in
+            ["p\"a/s:s w\u{f6}rd", "p%22a%2Fs%3As%20w%C3%B6rd", "p\\\"a/s:s w\u{f6}rd", "cCJhL3M6cyB3w7ZyZA"]
+        {
+            assert_eq!(discretion.keep(&format!("bad {form}, sorry")), "bad [secret], sorry", "{form}");
+        }
     }
 
     #[test]

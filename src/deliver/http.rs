@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -89,16 +89,12 @@ impl Peer {
     /// not an answer is classified already.
     pub(super) async fn post(
         &self,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: String,
         now: Timestamp,
     ) -> Result<Answer, Outcome> {
-        let request = self
-            .client
-            .post(self.url.clone())
-            .headers(headers)
-            .header(CONTENT_TYPE, "application/json")
-            .body(body);
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        let request = self.client.post(self.url.clone()).headers(headers).body(body);
         // The client has the same timeout; this one also covers what the client might forget.
         let answered = tokio::time::timeout(self.timeout, async {
             let response = request.send().await.map_err(|e| self.failed(e))?;
@@ -153,7 +149,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 
 /// Everything in an address that could be the secret: the whole, and its longer parts.
 fn parts(url: &Url) -> Vec<String> {
-    let segments = url.path_segments().into_iter().flatten().map(str::to_owned);
+    let segments = url.path_segments().into_iter().flatten().flat_map(pieces);
     let values = url.query_pairs().map(|(_, value)| value.into_owned());
     let whole = [url.to_string(), url.path().to_owned(), url.query().unwrap_or_default().to_owned()];
     let login = [url.username().to_owned(), url.password().unwrap_or_default().to_owned()];
@@ -166,9 +162,60 @@ fn parts(url: &Url) -> Vec<String> {
         .collect()
 }
 
+/// A segment of a path as it stands, without its escapes, and what may stand alone in it: of Telegram's
+/// `bot123:ABC` a peer may repeat `123:ABC` or `ABC`.
+fn pieces(segment: &str) -> Vec<String> {
+    let plain = unescaped(segment);
+    let mut pieces = vec![segment.to_owned(), plain.clone()];
+    pieces.extend(plain.strip_prefix("bot").map(str::to_owned));
+    pieces.extend(plain.split(':').map(str::to_owned));
+    pieces
+}
+
+/// `%3A` read as `:`; what is no escape stays.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let code = after.get(..2).filter(|_| first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_in_an_address_is_hidden_in_every_form_in_which_a_peer_may_repeat_it() {
+        for url in [
+            "https://api.telegram.org/bot123456789:AAH-s3cret-token/sendMessage",
+            "https://api.telegram.org/bot123456789%3AAAH-s3cret-token/sendMessage",
+        ] {
+            let discretion = Discretion::new(parts(&url.parse().unwrap()));
+            for said in [
+                "no bot123456789:AAH-s3cret-token here",
+                "no 123456789:AAH-s3cret-token here",
+                "no bot123456789%3AAAH-s3cret-token here",
+                "no 123456789%3AAAH-s3cret-token here",
+                "no AAH-s3cret-token here",
+            ] {
+                let kept = discretion.keep(said);
+                assert!(!kept.contains("s3cret") && kept.contains("here"), "{kept}");
+            }
+        }
+        assert_eq!(unescaped("a%3Ab%zz%4"), "a:b%zz%4");
+    }
 
     #[test]
     fn retry_after_is_read_as_seconds_or_as_a_date() {

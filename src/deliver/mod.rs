@@ -6,6 +6,7 @@
 mod answer;
 pub mod console;
 mod email;
+mod exec;
 mod guard;
 mod http;
 mod slack;
@@ -35,10 +36,12 @@ pub enum Settings {
     Console,
     /// Mail by SMTP.
     Email(EmailSettings),
-    /// A Slack incoming webhook.
+    /// Slack, by an incoming webhook or a bot.
     Slack(SlackSettings),
     /// A webhook: signed (Standard Webhooks), or as another service takes it.
     Webhook(WebhookSettings),
+    /// A program.
+    Exec(ExecSettings),
 }
 
 /// Mail by SMTP.
@@ -73,13 +76,32 @@ pub enum SmtpTls {
     Plain,
 }
 
-/// A Slack incoming webhook. The address is the secret.
+/// Slack.
 #[derive(Clone, Debug)]
 pub struct SlackSettings {
-    /// The address.
-    pub url: SecretString,
-    /// For the whole attempt.
+    /// How it is reached.
+    pub way: SlackWay,
+    /// For one request.
     pub timeout: Duration,
+}
+
+/// How Slack is reached.
+#[derive(Clone, Debug)]
+pub enum SlackWay {
+    /// An incoming webhook.
+    Webhook {
+        /// The address is the secret.
+        url: SecretString,
+    },
+    /// A bot that calls `chat.postMessage`; it can answer in threads.
+    Bot {
+        /// `xoxb-…`, with the scope `chat:write`.
+        token: SecretString,
+        /// `C0123456789` or `#name`.
+        channel: String,
+        /// Where the methods are: `https://slack.com/api`.
+        api: String,
+    },
 }
 
 /// A webhook.
@@ -89,12 +111,23 @@ pub struct WebhookSettings {
     pub url: SecretString,
     /// In which form it tells.
     pub format: WebhookFormat,
+    /// Sent beside the body.
+    pub headers: Vec<(String, HeaderText)>,
     /// For the whole attempt.
     pub timeout: Duration,
     /// A PEM file's content with further roots to trust.
     pub extra_roots: Option<Vec<u8>>,
     /// Link-local and metadata addresses are refused unless this is set.
     pub allow_link_local: bool,
+}
+
+/// What stands in a header.
+#[derive(Clone, Debug)]
+pub struct HeaderText {
+    /// The whole value, secrets filled in.
+    pub value: SecretString,
+    /// The secrets in it.
+    pub secrets: Vec<SecretString>,
 }
 
 /// In which form a webhook tells, with what that form needs besides the address.
@@ -126,6 +159,17 @@ pub enum WebhookFormat {
         /// Who is written to.
         chat: Chat,
     },
+}
+
+/// A program that reads the event on its standard input.
+#[derive(Clone, Debug)]
+pub struct ExecSettings {
+    /// Its absolute path.
+    pub program: String,
+    /// What it is given; other users of the machine can see it.
+    pub arguments: Vec<String>,
+    /// For the whole attempt.
+    pub timeout: Duration,
 }
 
 /// Why a channel cannot be opened. No message carries a secret.
@@ -170,6 +214,12 @@ pub enum DeliverError {
     /// A webhook that nobody could verify.
     #[error("a webhook needs at least one secret to sign with")]
     NoSecret,
+    /// What stands in a header cannot stand there; it may be a secret, so it is not shown.
+    #[error("{what} cannot stand in a header")]
+    BadHeader {
+        /// What it is.
+        what: String,
+    },
     /// The HTTP client cannot be set up.
     #[error("the HTTP client cannot be set up")]
     Http(#[source] reqwest::Error),
@@ -186,6 +236,8 @@ pub struct Letter<'a> {
     pub target: &'a str,
     /// The first event of the thread, when it is another one.
     pub first_in_thread: Option<&'a EventId>,
+    /// The receipt of the message of this thread that was taken last, on the same channel and target.
+    pub thread_receipt: Option<&'a str>,
     /// When this attempt is made, by the wall clock.
     pub sent_at: Timestamp,
 }
@@ -200,6 +252,8 @@ pub enum Channel {
     Slack(Box<slack::Slack>),
     /// A webhook.
     Webhook(Box<webhook::Webhook>),
+    /// A program.
+    Exec(Box<exec::Exec>),
 }
 
 impl Channel {
@@ -211,8 +265,9 @@ impl Channel {
         Ok(match settings {
             Settings::Console => Self::Console(console::Console::stdout()),
             Settings::Email(settings) => Self::Email(Box::new(email::Email::open(settings)?)),
-            Settings::Slack(settings) => Self::Slack(Box::new(slack::Slack::open(&settings)?)),
+            Settings::Slack(settings) => Self::Slack(Box::new(slack::Slack::open(settings)?)),
             Settings::Webhook(settings) => Self::Webhook(Box::new(webhook::Webhook::open(&settings)?)),
+            Settings::Exec(settings) => Self::Exec(Box::new(exec::Exec::open(settings))),
         })
     }
 
@@ -224,6 +279,7 @@ impl Channel {
             Self::Email(_) => "email",
             Self::Slack(_) => "slack",
             Self::Webhook(_) => "webhook",
+            Self::Exec(_) => "exec",
         }
     }
 
@@ -232,11 +288,12 @@ impl Channel {
     pub fn targets(&self) -> Vec<String> {
         match self {
             Self::Email(email) => email.targets().to_vec(),
-            Self::Console(_) | Self::Slack(_) | Self::Webhook(_) => vec![String::new()],
+            Self::Console(_) | Self::Slack(_) | Self::Webhook(_) | Self::Exec(_) => vec![String::new()],
         }
     }
 
-    /// One attempt. It ends within the channel's timeout, give or take a second of good manners.
+    /// One attempt. It ends within the channel's timeout, give or take a second of good manners; a bot of Slack
+    /// may need two requests.
     ///
     /// When the future is dropped before its end, the peer may or may not have got the letter; nothing else is
     /// left behind.
@@ -246,6 +303,7 @@ impl Channel {
             Self::Email(email) => Box::pin(email.attempt(letter)).await,
             Self::Slack(slack) => Box::pin(slack.attempt(letter)).await,
             Self::Webhook(webhook) => Box::pin(webhook.attempt(letter)).await,
+            Self::Exec(exec) => Box::pin(exec.attempt(letter)).await,
         }
     }
 }

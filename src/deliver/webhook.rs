@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use crate::deliver::http::{Answer, Peer, PeerSettings};
-use crate::deliver::{DeliverError, Letter, WebhookFormat, WebhookSettings};
+use crate::deliver::{DeliverError, HeaderText, Letter, WebhookFormat, WebhookSettings};
 use crate::outbox::Outcome;
 use crate::outbox::message::formats;
 
@@ -28,6 +28,8 @@ pub struct Webhook {
     /// What signs; empty unless the format is signed.
     keys: Vec<Hmac<Sha256>>,
     format: WebhookFormat,
+    /// Sent beside every body.
+    beside: HeaderMap,
 }
 
 impl Webhook {
@@ -47,16 +49,18 @@ impl Webhook {
             timeout: settings.timeout,
             extra_roots: settings.extra_roots.as_deref(),
             allow_link_local: settings.allow_link_local,
-            secrets: hidden(&settings.format),
+            secrets: hidden(settings),
         })?;
-        Ok(Self { peer, keys, format: settings.format.clone() })
+        Ok(Self { peer, keys, format: settings.format.clone(), beside: beside(&settings.headers)? })
     }
 
     pub(super) async fn attempt(&self, letter: &Letter<'_>) -> Outcome {
         let body = self.body(letter);
-        let Some(headers) = self.headers(letter, &body) else {
+        let Some(signature) = self.headers(letter, &body) else {
             return self.peer.discretion.refused("the event id cannot stand in a header");
         };
+        let mut headers = self.beside.clone();
+        headers.extend(signature);
         match self.peer.post(headers, body, letter.sent_at).await {
             Ok(answer) => self.classify(&answer),
             Err(outcome) => outcome,
@@ -133,8 +137,27 @@ impl Webhook {
     }
 }
 
-/// What must not be shown besides the address.
-fn hidden(format: &WebhookFormat) -> Vec<String> {
+/// The configured headers.
+fn beside(headers: &[(String, HeaderText)]) -> Result<HeaderMap, DeliverError> {
+    let one = |(name, text): &(String, HeaderText)| {
+        let bad = || DeliverError::BadHeader { what: format!("the header {name:?} of a webhook channel") };
+        let mut value = HeaderValue::from_str(text.value.expose_secret()).map_err(|_| bad())?;
+        value.set_sensitive(true);
+        Ok((HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?, value))
+    };
+    headers.iter().map(one).collect()
+}
+
+/// What must not be shown besides the address. Of a header that is the secret in it, and the whole value; one
+/// without a secret can be shown.
+fn hidden(settings: &WebhookSettings) -> Vec<String> {
+    let headers = settings.headers.iter().filter(|(_, text)| !text.secrets.is_empty());
+    let values = headers.flat_map(|(_, text)| text.secrets.iter().chain([&text.value]));
+    let values = values.map(|secret| secret.expose_secret().to_owned());
+    hidden_of(&settings.format).into_iter().chain(values).collect()
+}
+
+fn hidden_of(format: &WebhookFormat) -> Vec<String> {
     match format {
         WebhookFormat::Standard { secrets } => secrets
             .iter()

@@ -205,6 +205,27 @@ impl Store {
             .collect()
     }
 
+    /// What the peer said of the message of the same thread that it took last, on the delivery's channel and target.
+    /// To be asked just before an attempt: deliveries that were claimed together answer to each other too.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn thread_receipt(&self, id: DeliveryId) -> Result<Option<String>, StoreError> {
+        let found = sqlx::query_scalar!(
+            r#"select json_extract(a.outcome, '$.receipt') as "receipt: String"
+               from deliveries d join events e on e.seq = d.event
+               join events f on f.thread = e.thread
+               join deliveries g on g.event = f.seq and g.channel = d.channel and g.target = d.target and g.id <> d.id
+               join attempts a on a.delivery = g.id
+               where d.id = ?1 and json_extract(a.outcome, '$.outcome') = 'accepted'
+               order by a.ended_at desc, g.id desc limit 1"#,
+            id.0
+        )
+        .fetch_optional(self.history().readers())
+        .await?;
+        Ok(found.flatten())
+    }
+
     /// When the next attempt on a channel may begin, after `now`; `None` when nothing waits for a time.
     ///
     /// # Errors

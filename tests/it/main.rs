@@ -23,5 +23,6 @@ mod market_data;
 mod records;
 mod rehearsal;
 mod replay;
+mod secrets;
 mod situations;
 mod support;

@@ -88,7 +88,7 @@ fn the_example_of_the_design_loads() {
     let [mail, slack, ops] = &config.channels[..] else { panic!("{:?}", config.channels) };
     let ChannelKind::Email(email) = &mail.kind else { panic!("{mail:?}") };
     assert_eq!((email.host.as_str(), email.port, email.tls), ("smtp.example.com", 587, SmtpTls::StartTls));
-    assert!(matches!(slack.kind, ChannelKind::Slack { .. }) && matches!(ops.kind, ChannelKind::Webhook(_)));
+    assert!(matches!(slack.kind, ChannelKind::Slack(_)) && matches!(ops.kind, ChannelKind::Webhook(_)));
     assert_eq!(config.routes.len(), 2);
     assert_eq!(config.routes[0].to, ["mail", "slack"]);
 }

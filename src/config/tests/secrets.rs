@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use super::{env, good, repository, write};
 use crate::config::channel::ChannelKind;
 use crate::config::secret::{SecretError, SecretSource};
-use crate::deliver::{Settings, WebhookFormat};
+use crate::deliver::{Settings, SlackWay, WebhookFormat};
 
 const WEBHOOK: &str = "[[channel]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"https://example.com/hook\"\n";
 
@@ -113,7 +113,8 @@ async fn with_its_secrets_a_channel_has_the_settings_of_a_delivery() {
     };
     let (user, password) = email.login.as_ref().unwrap();
     assert_eq!((user.as_str(), password.expose_secret()), ("alerts", "hunter2"));
-    assert_eq!(slack.url.expose_secret(), "https://hooks.example.com/services/T/B/x");
+    let SlackWay::Webhook { url } = &slack.way else { panic!("{slack:?}") };
+    assert_eq!(url.expose_secret(), "https://hooks.example.com/services/T/B/x");
     assert!(matches!(&webhook.format, WebhookFormat::Standard { secrets } if secrets.len() == 1));
     assert_eq!(webhook.timeout, Duration::from_secs(10));
     let printed = format!("{config:?} {secrets:?}");
@@ -132,12 +133,72 @@ async fn the_shipped_file_needs_three_credentials_and_no_more() {
     config.read_secrets(&BTreeMap::new(), Some(dir.path())).await.unwrap();
 }
 
+#[tokio::test]
+async fn the_headers_of_a_webhook_are_filled_with_secrets() {
+    let config = good(&format!(
+        "{WEBHOOK}secret = {{ env = \"S\" }}\nsecrets = {{ key = {{ env = \"KEY\" }} }}\n\
+         headers = {{ Authorization = \"Bearer ${{key}}\", X-Desk = \"north\" }}\n"
+    ));
+    let signing = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8G";
+    let read = async |key: &str| config.read_secrets(&env(&[("S", signing), ("KEY", key)]), None).await;
+    let secrets = read("s3cret").await.unwrap();
+    let [Settings::Webhook(webhook)] = &secrets.channels[..] else { panic!("{secrets:?}") };
+    let values: Vec<_> = webhook.headers.iter().map(|(n, v)| (n.as_str(), v.value.expose_secret())).collect();
+    assert_eq!(values, [("Authorization", "Bearer s3cret"), ("X-Desk", "north")]);
+    assert!(!format!("{secrets:?}").contains("s3cret"));
+    let error = read("s3cret\r\nX: y").await.unwrap_err().to_string();
+    let right = "has line ends or other characters that cannot stand in a header";
+    assert_eq!(error, format!("test.toml: channel \"ops\": secrets.key: environment variable KEY: {right}"));
+    let keys: Vec<_> = config.channels[0].secret_sources().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["secret", "secrets"]);
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_run_is_told_before_it_matters() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let config = good(&format!(
+        "[[channel]]\nname = \"own\"\nkind = \"exec\"\ncommand = [\"{}\", \"x\"]\n",
+        path.display()
+    ));
+    let read = async || match config.read_secrets(&BTreeMap::new(), None).await {
+        Ok(secrets) => format!("{:?}", secrets.channels),
+        Err(e) => e.to_string().replace(&dir.path().display().to_string(), "DIR"),
+    };
+    let place = "test.toml: channel \"own\": command: DIR/notify";
+    assert_eq!(read().await, format!("{place} cannot be run: No such file or directory (os error 2)"));
+    write(&path, "#!/bin/sh\n");
+    let right = "is not a program; run chmod +x DIR/notify if it should be one";
+    assert_eq!(read().await, format!("{place} {right}"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(read().await.contains("arguments: [\"x\"]"), "{}", read().await);
+}
+
 #[test]
 fn a_channel_names_the_sources_of_its_secrets() {
     let config = good(include_str!("design.toml"));
     let keys: Vec<_> = config.channels.iter().flat_map(|c| c.secret_sources()).map(|(key, _)| key).collect();
     assert_eq!(keys, ["smtp.password", "url", "secret"]);
-    assert!(matches!(config.channels[1].kind, ChannelKind::Slack { .. }));
+    assert!(matches!(config.channels[1].kind, ChannelKind::Slack(_)));
+}
+
+#[tokio::test]
+async fn a_bot_of_slack_has_a_token_a_channel_and_slacks_address() {
+    let channel =
+        "[[channel]]\nname = \"s\"\nkind = \"slack\"\ntoken = { env = \"T\" }\nchannel = \"#alerts\"\n";
+    let said = async |token: &str| {
+        let secrets = good(channel).read_secrets(&env(&[("T", token)]), None).await;
+        secrets.map(|secrets| format!("{:?}", secrets.channels)).map_err(|e| e.to_string())
+    };
+    let right = said("xoxb-1-s3cret").await.unwrap();
+    assert!(right.contains("#alerts") && right.contains("https://slack.com/api"), "{right}");
+    assert!(!right.contains("s3cret"), "{right}");
+    for wrong in ["xoxp-1-s3cret", "xapp-1-s3cret", "xoxb-1-s3cret x"] {
+        let right = "token: environment variable T: is not the token of a bot, which begins with xoxb-";
+        assert_eq!(said(wrong).await.unwrap_err(), format!("test.toml: channel \"s\": {right}"));
+    }
+    assert_eq!(good(channel).channels[0].secret_sources()[0].0, "token");
 }
 
 #[tokio::test]

@@ -259,9 +259,56 @@ fn a_secret_never_stands_in_the_file() {
 }
 
 #[test]
+fn slack_is_a_webhook_or_a_bot() {
+    let slack = |keys: &str| wrong(&format!("[[channel]]\nname = \"s\"\nkind = \"slack\"\n{keys}\n"));
+    let (url, token) = ("url = { env = \"U\" }\n", "token = { env = \"T\" }\n");
+    assert_snapshot!(slack(""), @r#"test.toml: channel "s": url: is missing; like { credential = "slack-webhook-url" } for an incoming webhook, or token and channel for a bot"#);
+    assert_snapshot!(slack(&format!("{url}{token}channel = \"C0123456789\"")), @r#"test.toml: channel "s": url: belongs to an incoming webhook, and token, channel and api belong to a bot; a channel is one of the two"#);
+    assert_snapshot!(slack(&format!("{url}api = \"https://slack.example/api\"")), @r#"test.toml: channel "s": url: belongs to an incoming webhook, and token, channel and api belong to a bot; a channel is one of the two"#);
+    assert_snapshot!(slack(token), @r##"test.toml: channel "s": channel: is missing; like "C0123456789", or "#alerts""##);
+    assert_snapshot!(slack("channel = \"#alerts\""), @r#"test.toml: channel "s": token: is missing; like { credential = "slack-bot-token" }; the token of a bot with the scope chat:write"#);
+    assert_snapshot!(slack("token = \"xoxb-s3cret\"\nchannel = \"alerts\"\napi = \"http://slack.example/\""), @r##"
+    test.toml: channel "s": token: is written in plain text; a secret never stands in the configuration; write { credential = "name" } (systemd), { file = "/path" }, { env = "NAME" } or { command = ["program", "argument"], ttl = "1h" }
+    test.toml: channel "s": channel: "alerts" is neither the id of a channel like "C0123456789" (in Slack: About, at the end) nor a name like "#alerts"
+    test.toml: channel "s": api: http:// to slack.example would not be encrypted; a channel's address is https://…, or http://… to loopback or a private network
+    "##);
+}
+
+#[test]
+fn the_headers_of_a_webhook_are_checked() {
+    let headers =
+        |text: &str| webhook(&format!("url = \"https://example.com/\"\nsecret = {{ env = \"X\" }}\n{text}"));
+    assert_snapshot!(headers("headers = { \"X Y\" = \"z\", Host = \"x\", Content-Type = \"x\", webhook-id = \"1\" }"), @r#"
+    test.toml: channel "ops": headers.Content-Type: is set by breakwatch itself
+    test.toml: channel "ops": headers.Host: is set by breakwatch itself
+    test.toml: channel "ops": headers.X Y: "X Y" is not a name of an HTTP header
+    test.toml: channel "ops": headers.webhook-id: is set by breakwatch itself
+    "#);
+    assert_snapshot!(headers("headers = { Authorization = \"Bearer s3cret\" }"), @r#"test.toml: channel "ops": headers.Authorization: is a secret in plain text; name it in secrets and write ${name}"#);
+    assert_snapshot!(headers("headers = { X-Key = \"${kex}\" }\nsecrets = { key = { env = \"K\" } }"), @r#"test.toml: channel "ops": headers.X-Key: ${kex} is none of secrets; did you mean "key"?"#);
+    assert_snapshot!(headers("headers = { X-Key = \"a\\nb\", X-Desk = 3 }\nsecrets = { key = \"s3cret\" }"), @r#"
+    test.toml: channel "ops": secrets.key: is written in plain text; a secret never stands in the configuration; write { credential = "name" } (systemd), { file = "/path" }, { env = "NAME" } or { command = ["program", "argument"], ttl = "1h" }
+    test.toml: channel "ops": headers.X-Desk: 3 is not a text in quotes
+    test.toml: channel "ops": headers.X-Key: has line ends or other characters that cannot stand in a header
+    "#);
+    assert_snapshot!(headers("headers = \"x\""), @r#"test.toml: channel "ops": headers: "x" is not a table"#);
+}
+
+#[test]
+fn a_program_is_named_by_its_whole_path() {
+    let exec = |keys: &str| wrong(&format!("[[channel]]\nname = \"s\"\nkind = \"exec\"\n{keys}\n"));
+    assert_snapshot!(exec("timeout = \"1s\""), @r#"test.toml: channel "s": command: is missing; like ["/usr/local/bin/notify", "argument"]; no shell is involved"#);
+    assert_snapshot!(exec("command = []"), @r#"test.toml: channel "s": command: is an empty list"#);
+    assert_snapshot!(exec("command = \"notify --now\""), @r#"test.toml: channel "s": command: "notify --now" does not begin with /; a program is named by its whole path, its arguments apart"#);
+    assert_snapshot!(exec("command = [\"/usr/bin/notify\", 3]"), @r#"test.toml: channel "s": command: 3 is not a text in quotes"#);
+    assert_snapshot!(exec("command = [\"/usr/bin/notify\", \"a\\nb\"]"), @r#"test.toml: channel "s": command: "a\nb" contains control characters"#);
+    assert_snapshot!(exec("command = [\"/bin/x\"]\nurl = \"x\""), @r#"test.toml: channel "s": unknown key "url"; known: name, kind, command, timeout"#);
+}
+
+#[test]
 fn a_channel_is_complete_and_protected() {
-    assert_snapshot!(wrong("[[channel]]\nname = \"x\"\n"), @r#"test.toml: channel "x": kind: is missing; available: console, email, slack, webhook"#);
-    assert_snapshot!(wrong("[[channel]]\nkind = \"telegraph\"\n"), @r#"test.toml: channel #1: kind: "telegraph" is not allowed; known: console, email, slack, webhook"#);
+    assert_snapshot!(wrong("[[channel]]\nname = \"x\"\n"), @r#"test.toml: channel "x": kind: is missing; available: console, email, slack, webhook, exec"#);
+    assert_snapshot!(wrong("[[channel]]\nkind = \"telegraph\"\n"), @r#"test.toml: channel #1: kind: "telegraph" is not allowed; known: console, email, slack, webhook, exec"#);
     assert_snapshot!(wrong("[[channel]]\nname = \"mail\"\nkind = \"email\"\n"), @r#"
     test.toml: channel "mail": from: is missing; like "Breakwatch <alerts@example.com>"
     test.toml: channel "mail": to: is missing; like ["desk@example.com"]

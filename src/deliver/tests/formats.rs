@@ -11,6 +11,7 @@ async fn open(format: WebhookFormat, answers: Vec<Answer>) -> (HookServer, Chann
     let settings = WebhookSettings {
         url: server.url(PATH).into(),
         format,
+        headers: vec![],
         timeout: DEADLINE,
         extra_roots: None,
         allow_link_local: false,

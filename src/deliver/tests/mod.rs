@@ -2,8 +2,11 @@
 
 mod console;
 mod email;
+mod exec;
 mod formats;
+mod hostile;
 mod slack;
+mod slack_bot;
 mod webhook;
 
 use std::io;
@@ -27,6 +30,7 @@ struct Post {
     event: Event,
     message: Message,
     first: Option<EventId>,
+    receipt: Option<String>,
     sent_at: Timestamp,
 }
 
@@ -37,7 +41,7 @@ impl Post {
 
     fn with(event: Event, context: &Context) -> Self {
         let message = Message::render(&event, context);
-        Self { event, message, first: None, sent_at: context.attempted_at }
+        Self { event, message, first: None, receipt: None, sent_at: context.attempted_at }
     }
 
     fn letter<'a>(&'a self, target: &'a str) -> Letter<'a> {
@@ -46,6 +50,7 @@ impl Post {
             message: &self.message,
             target,
             first_in_thread: self.first.as_ref(),
+            thread_receipt: self.receipt.as_deref(),
             sent_at: self.sent_at,
         }
     }

@@ -12,7 +12,8 @@ async fn slack(answers: Vec<Answer>) -> (HookServer, Channel) {
 }
 
 fn open(server: &HookServer, timeout: Duration) -> Channel {
-    Channel::open(Settings::Slack(SlackSettings { url: server.url(PATH).into(), timeout })).unwrap()
+    let way = SlackWay::Webhook { url: server.url(PATH).into() };
+    Channel::open(Settings::Slack(SlackSettings { way, timeout })).unwrap()
 }
 
 #[tokio::test]
@@ -97,7 +98,8 @@ async fn a_peer_that_repeats_the_address_does_not_give_it_away() {
     let channel = open(&gone, short);
     drop(gone);
     assert_outcome(&channel.attempt(&broken().letter("")).await, "deferred", "");
-    let bad = SlackSettings { url: format!("htp://hooks.example{PATH}").into(), timeout: short };
+    let way = SlackWay::Webhook { url: format!("htp://hooks.example{PATH}").into() };
+    let bad = SlackSettings { way, timeout: short };
     let error = Channel::open(Settings::Slack(bad.clone())).unwrap_err();
     tracing::info!("the log works");
     let everything = format!("{channel:?} {bad:?} {error} {error:?} {}", text_of(&log));

@@ -20,6 +20,7 @@ fn settings(server: &HookServer) -> WebhookSettings {
     WebhookSettings {
         url: server.url(&format!("/hooks/{PLANTED}?token={PLANTED}")).into(),
         format: WebhookFormat::Standard { secrets: vec![secret(KEY)] },
+        headers: vec![],
         timeout: DEADLINE,
         extra_roots: None,
         allow_link_local: false,
@@ -180,6 +181,35 @@ async fn link_local_and_metadata_addresses_are_refused_unless_allowed() {
         assert!(matches!(error, DeliverError::Forbidden(_)), "{host}: {error:?}");
         assert!(Channel::open(Settings::Webhook(to(true))).is_ok(), "{host}");
     }
+}
+
+#[tokio::test]
+async fn configured_headers_are_sent_and_their_secrets_are_hidden() {
+    let (_guard, log) = logged();
+    let echo = format!("Authorization: Bearer {PLANTED}, desk north; {}", BASE64.encode(PLANTED));
+    for (status, class) in [(200, "accepted"), (401, "misconfigured"), (500, "deferred")] {
+        let server = webhook(vec![Answer::new(status, &echo)]).await.0;
+        let bearer = HeaderText { value: format!("Bearer {PLANTED}").into(), secrets: vec![PLANTED.into()] };
+        let desk = HeaderText { value: "north".into(), secrets: vec![] };
+        let headers = vec![("Authorization".to_owned(), bearer), ("X-Desk".to_owned(), desk)];
+        let settings = WebhookSettings { headers, ..settings(&server) };
+        let printed = format!("{settings:?}");
+        let channel = Channel::open(Settings::Webhook(settings)).unwrap();
+        let outcome = channel.attempt(&broken().letter("")).await;
+        assert_outcome(&outcome, class, "Authorization: [secret], desk north; [secret]");
+        let hook = server.received().remove(0);
+        assert_eq!(hook.headers["authorization"], format!("Bearer {PLANTED}"));
+        assert_eq!(hook.headers["x-desk"], "north");
+        assert!(hook.headers.contains_key("webhook-signature") && !printed.contains(PLANTED), "{printed}");
+    }
+    let server = webhook(vec![]).await.0;
+    let bad = HeaderText { value: format!("{PLANTED}\r\nX: y").into(), secrets: vec![PLANTED.into()] };
+    let bad = WebhookSettings { headers: vec![("X-Key".into(), bad)], ..settings(&server) };
+    let error = Channel::open(Settings::Webhook(bad)).unwrap_err();
+    assert_eq!(error.to_string(), "the header \"X-Key\" of a webhook channel cannot stand in a header");
+    tracing::info!("the log works");
+    let log = text_of(&log);
+    assert!(log.contains("the log works") && !log.contains(PLANTED), "{log}");
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ const BODY_MAX: usize = 20_000;
 /// How far texts are cut, step by step, until the body is short enough.
 const TEXT_STEPS: &[usize] = &[2_000, 400, 80];
 
+/// What is short of everything else keeps so many tags.
+const BARE_TAGS_MAX: usize = 10;
+
 /// The body. `data` is the event's JSON as everywhere; `test` and `late_ms` are there only when they apply.
 pub(super) fn body(event: &Event, context: &Context, late_by: Option<Duration>) -> String {
     let whole = envelope(event, context, late_by);
@@ -20,7 +23,8 @@ pub(super) fn body(event: &Event, context: &Context, late_by: Option<Duration>) 
     }
     let cut = TEXT_STEPS.iter().map(|&max| envelope(&shortened(event, max), context, late_by));
     cut.into_iter().find(|body| body.len() < BODY_MAX).unwrap_or_else(|| {
-        let bare = Event { numbers: Numbers::new(), ..shortened(event, 80) };
+        let mut bare = Event { numbers: Numbers::new(), ..shortened(event, 80) };
+        bare.about.tags.truncate(BARE_TAGS_MAX);
         envelope(&bare, context, late_by)
     })
 }
@@ -43,8 +47,9 @@ fn envelope(event: &Event, context: &Context, late_by: Option<Duration>) -> Stri
 fn shortened(event: &Event, max: usize) -> Event {
     let mut event = event.clone();
     let about = &mut event.about;
-    for text in [&mut event.level, &mut about.note, &mut about.said_by, &mut about.url].into_iter().flatten()
-    {
+    let own = [&mut event.level, &mut event.instrument, &mut event.contract];
+    let said = [&mut about.note, &mut about.said_by, &mut about.url];
+    for text in own.into_iter().chain(said).flatten() {
         *text = inert::clip(text, max);
     }
     about.tags.truncate(50);

@@ -275,3 +275,32 @@ async fn what_a_disabled_channel_kept_too_long_is_given_up_with_what_it_carries(
         assert_eq!(state(&store, id).await, State::Dead);
     }
 }
+
+#[tokio::test]
+async fn a_message_knows_what_was_said_of_the_last_one_of_its_thread_on_its_channel_and_target() {
+    let place = Place::new();
+    let store = place.open().await;
+    let events: Vec<_> = (1..=3).map(|n| event("2500", n, Kind::LevelBroken)).collect();
+    let other = event("2450", 1, Kind::LevelBroken);
+    let all = [events.clone(), vec![other]].concat();
+    let to = |target| all.iter().map(move |event| delivery(event, "mail", target));
+    let deliveries: Vec<_> = to("a").chain(to("b")).collect();
+    let ids = store.commit(&Commit { events: &all, deliveries: &deliveries, ..NOTHING }).await.unwrap();
+    let send = async |id: DeliveryId, ended: i64, outcome: &Outcome, next| {
+        let number = store.begin_attempt(id, at(ended)).await.unwrap();
+        store.settle(id, number, outcome, at(ended), next).await.unwrap();
+    };
+    let said = |text: &str| Outcome::Accepted { receipt: text.into() };
+    let receipt = async |id: DeliveryId| store.thread_receipt(id).await.unwrap();
+    let (first, second, third) = (ids[0], ids[1], ids[2]);
+    assert_eq!(receipt(first).await, None);
+    send(second, 1, &deferred(), Settled::Retry { due_at: at(0) }).await;
+    assert_eq!(receipt(third).await, None, "what was not taken has no receipt");
+    send(second, 2, &said("two"), Settled::Delivered).await;
+    assert_eq!(receipt(first).await.as_deref(), Some("two"));
+    send(first, 3, &said("one"), Settled::Delivered).await;
+    assert_eq!(receipt(third).await.as_deref(), Some("one"), "the last that was taken");
+    assert_eq!(receipt(ids[6]).await, None, "not that of another target");
+    assert_eq!(receipt(ids[3]).await, None, "not that of another thread");
+    assert_eq!(receipt(first).await.as_deref(), Some("two"), "not its own");
+}

@@ -2,6 +2,7 @@
 //!
 //! Nothing here judges; it only sets the stage and waits, always with a deadline.
 
+pub(crate) mod echo;
 pub(crate) mod peers;
 pub(crate) mod tape;
 
