@@ -8,10 +8,11 @@ use crate::cli::events::words;
 use crate::cli::output::{print, print_json};
 use crate::cli::{CliError, Exit, load, runtime};
 use crate::daemon::clock::Clock;
+use crate::daemon::words::Words;
 use crate::deliver::{Channel, Letter};
 use crate::event::{Event, Kind, Numbers, Reason, ThreadId};
 use crate::outbox::Outcome;
-use crate::outbox::message::{Context, Message};
+use crate::outbox::message::Context;
 
 /// Send a marked test through the real channels.
 #[derive(Debug, clap::Args)]
@@ -54,10 +55,11 @@ pub fn main(path: Option<&Path>, args: &Args) -> Result<Exit, CliError> {
     let answers = runtime()?.block_on(async {
         let mut answers = Vec::new();
         let names = config.channels.iter().map(|channel| channel.name.clone());
-        for (name, settings) in names.zip(secrets.channels) {
+        let words = config.channels.iter().map(|channel| Words::new(channel.templates.clone()));
+        for ((name, settings), words) in names.zip(secrets.channels).zip(words) {
             let channel = Channel::open(settings)
                 .map_err(|source| CliError::io(format!("channel {name:?} cannot be used"), source))?;
-            answers.extend(test(&name, &channel).await);
+            answers.extend(test(&name, &channel, &words).await);
         }
         Ok::<_, CliError>(answers)
     })?;
@@ -73,7 +75,7 @@ pub fn main(path: Option<&Path>, args: &Args) -> Result<Exit, CliError> {
     Ok(if failed { Exit::No } else { Exit::Ok })
 }
 
-async fn test(name: &str, channel: &Channel) -> Vec<Answer> {
+async fn test(name: &str, channel: &Channel, words: &Words) -> Vec<Answer> {
     let clock = Clock::real();
     let now = clock.wall();
     let thread = ThreadId::new(&format!("test:{name}"), "", now);
@@ -90,7 +92,7 @@ async fn test(name: &str, channel: &Channel) -> Vec<Answer> {
         url: None,
         test: true,
     };
-    let message = Message::render(&event, &context);
+    let message = words.render(name, &event, &context);
     let mut answers = Vec::new();
     for to in channel.targets() {
         let letter = Letter {

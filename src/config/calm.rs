@@ -41,7 +41,9 @@ const fn defaults(kind: &ChannelKind) -> (Duration, Option<Rate>) {
         ChannelKind::Email(_) => (GROUP_WAIT, None),
         ChannelKind::Slack(_) => (GROUP_WAIT, rate(1, 1)),
         ChannelKind::Webhook(webhook) => match webhook.format {
-            FormatConfig::Standard { .. } | FormatConfig::Alertmanager => (Duration::ZERO, None),
+            FormatConfig::Standard { .. } | FormatConfig::Alertmanager | FormatConfig::Tradingview => {
+                (Duration::ZERO, None)
+            }
             FormatConfig::Pagerduty { .. } => (Duration::ZERO, rate(120, 60)),
             FormatConfig::Discord => (GROUP_WAIT, rate(5, 2)),
             FormatConfig::Teams => (GROUP_WAIT, rate(4, 1)),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use toml::{Table, Value};
 
-use super::address;
 use super::calm;
 use super::exec::{self, ExecConfig};
 use super::file::{CONSOLE, EMAIL, EXEC, SLACK, SMTP, Shape, WEBHOOK};
@@ -16,8 +15,11 @@ use super::section::Section;
 use super::slack::{self, SlackConfig};
 use super::value;
 use super::webhook::{self, WebhookConfig};
+use super::{address, template};
 use crate::deliver::SmtpTls;
 use crate::outbox::calm::Calm;
+use crate::outbox::message::template::Templates;
+use crate::outbox::message::template::values::Exchanges;
 
 /// An attempt takes at most so long unless the channel says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,6 +35,8 @@ pub struct ChannelConfig {
     pub kind: ChannelKind,
     /// How much its reader gets, and when.
     pub calm: Calm,
+    /// Words of one's own.
+    pub templates: Templates,
 }
 
 /// What a channel is, with the sources of its secrets.
@@ -90,7 +94,7 @@ pub(super) fn shape(channel: &Table) -> Result<&'static Shape, Refusal> {
 }
 
 /// One channel. `None` when something is wrong with it, which then has been told.
-pub(super) fn channel(channel: &Section<'_>, dir: &Path) -> Option<ChannelConfig> {
+pub(super) fn channel(channel: &Section<'_>, dir: &Path, exchanges: &Exchanges) -> Option<ChannelConfig> {
     let name = channel.require("name", "every channel has a name", value::name);
     let kind = match channel.get("kind").and_then(Value::as_str) {
         Some("email") => email(channel, dir).map(ChannelKind::Email),
@@ -99,8 +103,10 @@ pub(super) fn channel(channel: &Section<'_>, dir: &Path) -> Option<ChannelConfig
         Some("exec") => exec::exec(channel).map(ChannelKind::Exec),
         Some(_) | None => Some(ChannelKind::Console),
     };
-    let calm = calm::calm(channel, kind.as_ref()?);
-    Some(ChannelConfig { name: name?, kind: kind?, calm })
+    let templates = template::templates(channel, dir);
+    let (name, kind) = (name?, kind?);
+    let calm = calm::calm(channel, &kind);
+    Some(ChannelConfig { name, kind, calm, templates: Templates::new(templates, exchanges.clone()) })
 }
 
 pub(super) fn timeout(channel: &Section<'_>) -> Duration {

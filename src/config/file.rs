@@ -210,16 +210,22 @@ pub(super) const RETEST: Shape = shape("level.retest", &["zone", "excursion", "h
 /// `[[channel]]` with `kind = "console"`
 pub(super) const CONSOLE: Shape = shape("channel.console", &["name", "kind", "group_wait", "rate", "quiet"]);
 /// `[[channel]]` with `kind = "email"`
-pub(super) const EMAIL: Shape =
-    shape("channel.email", &["name", "kind", "from", "to", "smtp", "timeout", "group_wait", "rate", "quiet"]);
+pub(super) const EMAIL: Shape = shape(
+    "channel.email",
+    &["name", "kind", "from", "to", "smtp", "timeout", "group_wait", "rate", "quiet", "template"],
+);
+/// `template = { … }` of a mail
+pub(super) const EMAIL_TEMPLATE: Shape = shape("channel.email.template", &["subject", "text", "html"]);
 /// `smtp = { … }`
 pub(super) const SMTP: Shape =
     shape("channel.email.smtp", &["host", "port", "tls", "user", "password", "allow_plaintext", "ca_file"]);
 /// `[[channel]]` with `kind = "slack"`
 pub(super) const SLACK: Shape = shape(
     "channel.slack",
-    &["name", "kind", "url", "token", "channel", "api", "timeout", "group_wait", "rate", "quiet"],
+    &["name", "kind", "url", "token", "channel", "api", "timeout", "group_wait", "rate", "quiet", "template"],
 );
+/// `template = { … }` of a Slack message
+pub(super) const SLACK_TEMPLATE: Shape = shape("channel.slack.template", &["text", "body"]);
 /// `[[channel]]` with `kind = "webhook"`
 pub(super) const WEBHOOK: Shape = shape(
     "channel.webhook",
@@ -240,6 +246,7 @@ pub(super) const WEBHOOK: Shape = shape(
         "group_wait",
         "rate",
         "quiet",
+        "template",
     ],
 );
 /// `rate = { … }`
@@ -249,6 +256,10 @@ pub(super) const QUIET: Shape = shape("channel.quiet", &["between", "zone_name",
 /// `[[channel]]` with `kind = "exec"`
 pub(super) const EXEC: Shape =
     shape("channel.exec", &["name", "kind", "command", "timeout", "group_wait", "rate", "quiet"]);
+/// `template = { … }` of a webhook
+pub(super) const WEBHOOK_TEMPLATE: Shape = shape("channel.webhook.template", &["body", "subject", "text"]);
+/// A template that is a file of its own
+pub(super) const TEMPLATE_FILE: Shape = shape("template", &["file"]);
 /// `[[route]]`
 pub(super) const ROUTE: Shape = shape("route", &["match", "to", "continue"]);
 /// `match = { … }`
@@ -296,12 +307,16 @@ pub(super) const SHAPES: &[&Shape] = &[
     &RETEST,
     &CONSOLE,
     &EMAIL,
+    &EMAIL_TEMPLATE,
     &SMTP,
     &SLACK,
+    &SLACK_TEMPLATE,
     &WEBHOOK,
     &RATE,
     &QUIET,
     &EXEC,
+    &WEBHOOK_TEMPLATE,
+    &TEMPLATE_FILE,
     &ROUTE,
     &MATCH,
     &SECRET,

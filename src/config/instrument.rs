@@ -73,6 +73,11 @@ impl Instruments {
         self.list.iter().map(|instrument| instrument.root.as_str()).collect()
     }
 
+    /// The exchange of each, by root.
+    pub(super) fn exchanges(&self) -> BTreeMap<String, String> {
+        self.list.iter().map(|i| (i.root.as_str().to_owned(), i.mic.clone())).collect()
+    }
+
     /// The list, and how far a print may lie from the market where that was configured.
     pub(super) fn into_parts(self) -> (Vec<Instrument>, BTreeMap<InstrumentId, Distance>) {
         (self.list, self.guards)

@@ -44,6 +44,7 @@ mod slack;
 mod source;
 mod spec;
 pub mod stored;
+mod template;
 mod value;
 pub mod webhook;
 
@@ -245,7 +246,8 @@ fn assemble(
         channels: names(&channels),
     };
     let routes = root.sections("route", &ROUTE).iter().map(|r| route::route(r, &known)).collect();
-    let channels = channels.iter().filter_map(|c| channel::channel(c, dir)).collect();
+    let exchanges = instruments.exchanges();
+    let channels = channels.iter().filter_map(|c| channel::channel(c, dir, &exchanges)).collect();
     let levels = single.into_iter().flatten().chain(tables.into_iter().flat_map(|table| table.rules));
     let levels = levels.collect();
     let (instruments, guards) = instruments.into_parts();

@@ -173,6 +173,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// What stands before its keys in messages.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Whether nothing stands in the table.
     pub(super) fn is_empty(&self) -> bool {
         self.table.is_empty()

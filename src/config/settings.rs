@@ -111,7 +111,8 @@ impl Reader<'_> {
             | FormatConfig::Ntfy { .. }
             | FormatConfig::Pagerduty { .. }
             | FormatConfig::Alertmanager
-            | FormatConfig::Teams => check_url,
+            | FormatConfig::Teams
+            | FormatConfig::Tradingview => check_url,
         };
         let url = self.text("url", &webhook.url, check).await;
         let format = self.format(&webhook.format).await;
@@ -139,6 +140,7 @@ impl Reader<'_> {
             FormatConfig::Discord => WebhookFormat::Discord,
             FormatConfig::Alertmanager => WebhookFormat::Alertmanager,
             FormatConfig::Teams => WebhookFormat::Teams,
+            FormatConfig::Tradingview => WebhookFormat::Tradingview,
             FormatConfig::Telegram { chat } => WebhookFormat::Telegram { chat: chat.clone() },
             FormatConfig::Ntfy { topic } => {
                 WebhookFormat::Ntfy { topic: self.text("topic", topic, check_topic).await? }

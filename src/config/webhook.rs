@@ -72,6 +72,8 @@ pub enum FormatConfig {
         /// Who is written to.
         chat: Chat,
     },
+    /// Any service that takes TradingView's alerts.
+    Tradingview,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,7 @@ enum Name {
     Alertmanager,
     Teams,
     Telegram,
+    Tradingview,
 }
 
 const NAMES: &[(&str, Name)] = &[
@@ -93,9 +96,8 @@ const NAMES: &[(&str, Name)] = &[
     ("alertmanager", Name::Alertmanager),
     ("teams", Name::Teams),
     ("telegram", Name::Telegram),
+    ("tradingview", Name::Tradingview),
 ];
-/// Words that will be there one day.
-const LATER: &[&str] = &["tradingview"];
 /// Keys that belong to one form only.
 const OWN_KEYS: &[(&str, Name, &str)] = &[
     ("secret", Name::Standard, "standard"),
@@ -113,7 +115,7 @@ const TOPIC_MAX: usize = 64;
 /// The webhook. `None` when something is wrong with it, which then has been told.
 pub(super) fn webhook(channel: &Section<'_>, dir: &Path) -> Option<WebhookConfig> {
     let name = match channel.get("format") {
-        Some(_) => channel.read("format", value::choice(NAMES, LATER)),
+        Some(_) => channel.read("format", value::choice(NAMES, &[])),
         None => Some(Name::Standard),
     };
     let url = url(channel, name, dir);
@@ -135,6 +137,7 @@ fn url(channel: &Section<'_>, name: Option<Name>, dir: &Path) -> Option<TextSour
             open_url(channel, "the server's address without the topic, like \"https://ntfy.sh\"", dir)
         }
         Some(Name::Pagerduty) => open_url(channel, "like \"https://events.pagerduty.com/v2/enqueue\"", dir),
+        Some(Name::Tradingview) => open_url(channel, "like \"https://bot.example.com/hook\"", dir),
         Some(Name::Alertmanager) => open_url(channel, "like \"http://127.0.0.1:9093/api/v2/alerts\"", dir),
         Some(Name::Standard) | None => open_url(channel, "like \"https://example.com/hooks\"", dir),
     }
@@ -184,6 +187,7 @@ fn format(channel: &Section<'_>, name: Name, dir: &Path) -> Option<FormatConfig>
         Name::Discord => Some(FormatConfig::Discord),
         Name::Alertmanager => Some(FormatConfig::Alertmanager),
         Name::Teams => Some(FormatConfig::Teams),
+        Name::Tradingview => Some(FormatConfig::Tradingview),
         Name::Telegram => {
             let right = "like -1001234567890, or \"@channel\"";
             channel.require("chat_id", right, chat).map(|chat| FormatConfig::Telegram { chat })
@@ -276,7 +280,8 @@ impl WebhookConfig {
             FormatConfig::Discord
             | FormatConfig::Alertmanager
             | FormatConfig::Teams
-            | FormatConfig::Telegram { .. } => Vec::new(),
+            | FormatConfig::Telegram { .. }
+            | FormatConfig::Tradingview => Vec::new(),
             FormatConfig::Ntfy { topic } => {
                 topic.secret().map(|source| ("topic", source)).into_iter().collect()
             }

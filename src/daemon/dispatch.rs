@@ -18,12 +18,13 @@ use crate::daemon::clock::Clock;
 use crate::daemon::health::Health;
 use crate::daemon::pulse::Pulse;
 use crate::daemon::watch::deliveries;
+use crate::daemon::words::Words;
 use crate::deliver::{Channel, Letter};
 use crate::event::{Event, Reason};
 use crate::outbox::Outcome;
 use crate::outbox::calm::{BURST, Calm, Pace};
 use crate::outbox::digest::digest;
-use crate::outbox::message::{Context, Message};
+use crate::outbox::message::Context;
 use crate::outbox::retry::{Decision, Schedule};
 use crate::outbox::route::Router;
 use crate::store::Store;
@@ -86,6 +87,8 @@ pub struct Dispatch {
     pub channel: Channel,
     /// How much a reader gets, and when.
     pub calm: Calm,
+    /// In which words it tells.
+    pub words: Words,
     /// What all channels share.
     pub post: Post,
     /// Shows that this task makes progress.
@@ -226,7 +229,7 @@ impl Dispatch {
             url: None,
             test: false,
         };
-        let message = Message::render(&due.event, &context);
+        let message = self.words.render(&self.name, &due.event, &context);
         let thread_receipt = post.store.thread_receipt(due.id).await?;
         let attempt = post.store.begin_attempt(due.id, post.clock.wall()).await?;
         let letter = Letter {

@@ -28,3 +28,4 @@ pub mod rules;
 pub mod shutdown;
 pub mod start;
 pub mod watch;
+pub mod words;

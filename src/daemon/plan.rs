@@ -41,6 +41,7 @@ pub fn build(config: &Config, secrets: Secrets, clock: &Clock) -> Plan {
         (channel.name.clone(), settings, calm(&channel.calm, clock))
     };
     let channels: Vec<_> = config.channels.iter().zip(secrets.channels).map(open).collect();
+    let templates = config.channels.iter().map(|channel| (channel.name.clone(), channel.templates.clone()));
     let feeds = config.feeds.iter().zip(secrets.feeds).enumerate();
     Plan {
         setup: setup(config, clock),
@@ -48,6 +49,7 @@ pub fn build(config: &Config, secrets: Secrets, clock: &Clock) -> Plan {
         feeds: feeds.filter_map(|(at, (feed, secrets))| driver(config, at, feed, secrets, clock)).collect(),
         router: Router::new(config.routes.clone(), channels.iter().map(|(name, ..)| name.clone()).collect()),
         channels,
+        templates: templates.collect(),
         schedule: config.retry.clone(),
         database: config.storage.path.clone(),
         keep: Keep { events: config.storage.keep_events, bars: config.storage.keep_bars },

@@ -22,11 +22,13 @@ use crate::daemon::past;
 use crate::daemon::pulse::{Pulse, Pulses};
 use crate::daemon::rules::Rules;
 use crate::daemon::watch::{QUEUE_BATCHES, Watch, WatchError};
+use crate::daemon::words::Words;
 use crate::deliver::{Channel, DeliverError, Settings};
 use crate::engine::saved::SavedError;
 use crate::engine::{Engine, Setup, Step, report::Last};
 use crate::market::tick::Item;
 use crate::outbox::calm::Calm;
+use crate::outbox::message::template::Templates;
 use crate::outbox::retry::Schedule;
 use crate::outbox::route::Router;
 use crate::store::Store;
@@ -50,6 +52,8 @@ pub struct Plan {
     pub feeds: Vec<FeedDriver>,
     /// Channels by name, and how much each tells at once.
     pub channels: Vec<(String, Settings, Calm)>,
+    /// In which words each channel tells.
+    pub templates: BTreeMap<String, Templates>,
     /// Who is told what.
     pub router: Router,
     /// When to try again.
@@ -134,7 +138,7 @@ pub async fn run(
     };
     let mut crew = Crew::new(clock);
     crew.feed((engine, rules, begun), plan.feeds, &post, lasts);
-    crew.send(channels, &post);
+    crew.send(channels, plan.templates, &post);
     crew.care(Arc::clone(&store), plan.keep);
     let result = crew.work(stop).await;
     store.close().await;
@@ -213,10 +217,16 @@ impl Crew {
         self.feeding.spawn(async move { Ok(watch.run(items).await?) });
     }
 
-    fn send(&mut self, channels: Vec<(String, Channel, Calm)>, post: &Post) {
+    fn send(
+        &mut self,
+        channels: Vec<(String, Channel, Calm)>,
+        mut templates: BTreeMap<String, Templates>,
+        post: &Post,
+    ) {
         for (name, channel, calm) in channels {
             let pulse = pulse(&mut self.pulses, &name, DISPATCH_WITHIN);
-            let dispatch = Dispatch { name, channel, calm, post: post.clone(), pulse };
+            let words = Words::new(templates.remove(&name).unwrap_or_default());
+            let dispatch = Dispatch { name, channel, calm, words, post: post.clone(), pulse };
             let stop = self.close_channels.clone();
             self.sending.spawn(async move { Ok(dispatch.run(stop).await?) });
         }

@@ -159,6 +159,8 @@ pub enum WebhookFormat {
         /// Who is written to.
         chat: Chat,
     },
+    /// Any service that takes TradingView's alerts: JSON or text.
+    Tradingview,
 }
 
 /// A program that reads the event on its standard input.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
@@ -41,7 +41,8 @@ impl Webhook {
             | WebhookFormat::Pagerduty { .. }
             | WebhookFormat::Alertmanager
             | WebhookFormat::Teams
-            | WebhookFormat::Telegram { .. } => Vec::new(),
+            | WebhookFormat::Telegram { .. }
+            | WebhookFormat::Tradingview => Vec::new(),
         };
         let peer = Peer::open(PeerSettings {
             channel: "webhook",
@@ -69,6 +70,9 @@ impl Webhook {
 
     fn body(&self, letter: &Letter<'_>) -> String {
         let (event, message) = (letter.event, letter.message);
+        if let Some(body) = &message.body {
+            return body.clone();
+        }
         let body = match &self.format {
             WebhookFormat::Standard { .. } => return message.webhook.clone(),
             WebhookFormat::Discord => formats::discord::body(event, &message.words),
@@ -81,6 +85,7 @@ impl Webhook {
             WebhookFormat::Alertmanager => formats::alertmanager::body(event, &message.words, letter.sent_at),
             WebhookFormat::Teams => formats::teams::body(event, &message.words),
             WebhookFormat::Telegram { chat } => formats::telegram::body(event, &message.words, chat),
+            WebhookFormat::Tradingview => formats::tradingview::body(event, &message.words, letter.sent_at),
         };
         body.to_string()
     }
@@ -88,7 +93,7 @@ impl Webhook {
     /// The three headers of Standard Webhooks; other services have no use for them.
     fn headers(&self, letter: &Letter<'_>, body: &str) -> Option<HeaderMap> {
         if self.keys.is_empty() {
-            return Some(HeaderMap::new());
+            return Some(content_type(&self.format, body));
         }
         let (id, seconds) = (letter.event.id.as_str(), letter.sent_at.as_secs());
         header_map([
@@ -166,7 +171,8 @@ fn hidden_of(format: &WebhookFormat) -> Vec<String> {
         WebhookFormat::Discord
         | WebhookFormat::Alertmanager
         | WebhookFormat::Teams
-        | WebhookFormat::Telegram { .. } => Vec::new(),
+        | WebhookFormat::Telegram { .. }
+        | WebhookFormat::Tradingview => Vec::new(),
         WebhookFormat::Ntfy { topic: secret } | WebhookFormat::Pagerduty { routing_key: secret } => {
             vec![secret.expose_secret().to_owned()]
         }
@@ -197,6 +203,14 @@ fn signature(keys: &[Hmac<Sha256>], id: &str, seconds: i64, body: &str) -> Strin
         format!("v1,{}", BASE64.encode(mac.into_bytes()))
     };
     keys.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+/// TradingView sends as plain text what is not JSON; every other body is JSON.
+fn content_type(format: &WebhookFormat, body: &str) -> HeaderMap {
+    let is_text = matches!(format, WebhookFormat::Tradingview)
+        && serde_json::from_str::<serde::de::IgnoredAny>(body).is_err();
+    let plain = || (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    is_text.then(plain).into_iter().collect()
 }
 
 fn header_map(headers: [(&'static str, &str); 3]) -> Option<HeaderMap> {

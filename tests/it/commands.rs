@@ -252,6 +252,35 @@ async fn a_test_alert_goes_through_the_real_channels_and_says_when_it_did_not() 
     assert!(ran.err.contains("pager") && ran.err.contains("mail, ops"), "{}", ran.err);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_tells_in_words_of_ones_own() {
+    let inboxes = Inboxes::open().await;
+    let home = inboxes.home(LEVELS);
+    home.write("page.html", "<h1>own {{ what }}</h1>");
+    let mail =
+        "kind = \"email\"\ntemplate = { subject = \"own {{ what }}\", html = { file = \"page.html\" } }\n";
+    let hook = "kind = \"webhook\"\ntemplate = { body = '{ \"own\": \"{{ what }}\", \"test\": {{ test }}, \"kind\": {{ kind }} }' }\n";
+    let config = std::fs::read_to_string(home.path("breakwatch.toml")).unwrap();
+    let own = config.replace("kind = \"email\"\n", mail).replace("kind = \"webhook\"\n", hook);
+    home.write("breakwatch.toml", &own);
+    home.run(&["test-alert"]).expect(0);
+    let (mails, hooks) = (inboxes.mail.received(), inboxes.hooks.received());
+    assert_eq!(mails[0].header("Subject").unwrap(), "TEST: own alerts on mail arrive");
+    assert_signed(&hooks[0]);
+    let body = serde_json::from_str::<Value>(&hooks[0].body).unwrap();
+    let expected =
+        serde_json::json!({ "own": "alerts on ops arrive", "test": true, "kind": "channel.recovered" });
+    assert_eq!(body, expected);
+
+    home.write("page.html", "<p>\n{% for i in range(99999) %}{{ what }}{% endfor %}</p>");
+    let ran = home.run(&["check"]).expect(78);
+    assert!(
+        ran.err.contains("channel \"mail\": template.html: ") && ran.err.contains("does not come to an end"),
+        "{}",
+        ran.err
+    );
+}
+
 #[test]
 fn every_command_has_help_with_an_example_and_refuses_what_it_does_not_know() {
     let home = Home::new("");

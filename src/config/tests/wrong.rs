@@ -83,7 +83,7 @@ fn what_does_not_exist_yet_is_said_to_be_missing() {
     );
     assert_snapshot!(wrong("[[feed]]\nname = \"tasty\"\nkind = \"dxlink\"\nrefresh_token = { credential = \"x\" }\n"), @r#"test.toml: feed "tasty": kind: "dxlink" is not available in this version; available: json"#);
     assert_snapshot!(wrong("[instrument.RTY]\nroll = \"volumes\"\n"), @r#"test.toml: instrument.RTY.roll: "volumes" is not allowed; did you mean "volume"?"#);
-    assert_snapshot!(webhook("url = \"https://example.com/\"\nsecret = { env = \"X\" }\nformat = \"tradingview\""), @r#"test.toml: channel "ops": format: "tradingview" is not available in this version; available: standard, discord, ntfy, pagerduty, alertmanager, teams, telegram"#);
+    assert_snapshot!(webhook("url = \"https://example.com/\"\nsecret = { env = \"X\" }\nformat = \"tradingview\""), @r#"test.toml: channel "ops": secret: belongs to format = "standard"; format = "tradingview" has no use for it"#);
 }
 
 #[test]

@@ -168,3 +168,18 @@ async fn telegram_gets_a_text_and_says_in_its_body_when_to_come_back() {
         assert_eq!(retry_after.map(|wait| wait.as_secs()), seconds, "{body}");
     }
 }
+
+#[tokio::test]
+async fn who_takes_tradingviews_alerts_gets_json_as_json_and_text_as_text() {
+    let (hook, outcome) = sent(WebhookFormat::Tradingview, &broken(), Answer::new(200, "ok")).await;
+    assert_outcome(&outcome, "accepted", "200 OK");
+    let body = json(&hook);
+    assert_eq!((&body["ticker"], &body["close"]), (&"RTYZ2026".into(), &serde_json::json!(2500.4)));
+    let mut post = broken();
+    post.message.body = Some("RTYZ2026 crossing 2500.4".into());
+    let (server, channel) = open(WebhookFormat::Tradingview, vec![Answer::new(200, "ok")]).await;
+    assert_outcome(&channel.attempt(&post.letter("")).await, "accepted", "200 OK");
+    let hook = server.received().remove(0);
+    assert_eq!(hook.headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(hook.body, "RTYZ2026 crossing 2500.4");
+}

@@ -13,6 +13,7 @@ mod said;
 pub(crate) mod sample;
 mod sentence;
 mod slack;
+pub mod template;
 mod text;
 mod webhook;
 pub mod when;
@@ -59,6 +60,8 @@ pub struct Message {
     pub webhook: String,
     /// What the other [`formats`] are made of.
     pub words: formats::Words,
+    /// The body that a template made for a webhook, in place of that of its format.
+    pub body: Option<String>,
 }
 
 impl Message {
@@ -73,6 +76,7 @@ impl Message {
             slack: slack::body(event, context, &parts),
             webhook: webhook::body(event, context, parts.late_by),
             words: formats::Words::new(event, context, &parts),
+            body: None,
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod teams;
 pub mod telegram;
 #[cfg(test)]
 mod tests;
+pub mod tradingview;
 
 use crate::event::{Event, Kind};
 use crate::outbox::message::facts::Fact;
@@ -31,6 +32,8 @@ pub struct Words {
     page: Option<String>,
     /// A test of the channel: it is told as something that happens, whatever its kind.
     test: bool,
+    /// What a template says in place of lines and facts.
+    own_text: Option<String>,
 }
 
 impl Words {
@@ -42,7 +45,18 @@ impl Words {
             facts: parts.facts.clone(),
             page: context.url.clone().filter(|url| is_link(url)),
             test: context.test,
+            own_text: None,
         }
+    }
+
+    /// Puts a line of one's own in place of the headline.
+    pub(super) fn say_headline(&mut self, line: &str) {
+        line.clone_into(&mut self.headline);
+    }
+
+    /// Puts a text of one's own in place of everything below the headline.
+    pub(super) fn say_text(&mut self, text: &str) {
+        self.own_text = Some(text.to_owned());
     }
 }
 
@@ -85,7 +99,7 @@ impl Course {
 }
 
 /// Whether `text` is an address of the web and nothing but that.
-fn is_link(text: &str) -> bool {
+pub(super) fn is_link(text: &str) -> bool {
     let web = text.starts_with("https://") || text.starts_with("http://");
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#@!$&'+,;=%".contains(&b);
     web && text.len() <= LINK_MAX && text.bytes().all(allowed)
@@ -118,13 +132,21 @@ fn headline(words: &Words, max: usize) -> String {
     fitted(&inert::line(&words.headline, max), max)
 }
 
-/// Meaning, marks and facts, one line each, as many as there is room for by the vendor's `measure`.
+/// Meaning, marks and facts, or a text of one's own: as many lines as there is room for by the vendor's `measure`.
 fn plain(words: &Words, max: usize, measure: impl Fn(&str) -> usize) -> String {
     let facts = words.facts.iter().map(|fact| format!("{}: {}", fact.label, fact.value));
+    let lines: Vec<String> = match &words.own_text {
+        Some(text) => text.lines().map(str::to_owned).collect(),
+        None => words.lines.iter().cloned().chain(facts).collect(),
+    };
     let mut text = String::new();
-    for line in words.lines.iter().cloned().chain(facts) {
+    for line in lines {
         let size = measure(&text).saturating_add(measure(&line)).saturating_add(1);
         if size > max {
+            // No message is empty because its first line is long. A character has at most four of any unit.
+            if text.is_empty() {
+                text = inert::clip(&line, max / 4);
+            }
             break;
         }
         if !text.is_empty() {

@@ -37,8 +37,11 @@ pub fn body(event: &Event, words: &Words, chat: &Chat) -> Value {
     Value::Object(body)
 }
 
-/// The fact, an empty line, and everything else.
+/// The fact, an empty line, and everything else; or a text of one's own.
 fn text(words: &Words) -> String {
+    if words.own_text.is_some() {
+        return plain(words, TEXT_MAX, length);
+    }
     let headline = headline(words, HEADLINE_MAX);
     let room = TEXT_MAX.saturating_sub(length(&headline)).saturating_sub(2);
     format!("{headline}\n\n{}", plain(words, room, length))
