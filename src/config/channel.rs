@@ -16,13 +16,15 @@ use super::slack::{self, SlackConfig};
 use super::value;
 use super::webhook::{self, WebhookConfig};
 use super::{address, template};
-use crate::deliver::SmtpTls;
+use crate::deliver::{SmtpAuth, SmtpTls};
 use crate::outbox::calm::Calm;
 use crate::outbox::message::template::Templates;
 use crate::outbox::message::template::values::Exchanges;
 
 /// An attempt takes at most so long unless the channel says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The servers of one mail channel.
+const SERVERS_MAX: usize = 5;
 /// What a channel can say.
 const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
 
@@ -61,18 +63,36 @@ pub struct EmailConfig {
     pub from: String,
     /// At least one.
     pub to: Vec<String>,
+    /// At least one, in the order in which they are tried.
+    pub servers: Vec<SmtpConfig>,
+    /// For the whole attempt.
+    pub timeout: Duration,
+}
+
+/// One server that takes mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmtpConfig {
     /// Server name, also for the certificate.
     pub host: String,
     /// Port.
     pub port: u16,
     /// How the connection is protected.
     pub tls: SmtpTls,
-    /// User and the source of the password.
-    pub login: Option<(String, SecretSource)>,
+    /// Who logs in.
+    pub login: Option<LoginConfig>,
     /// A PEM file with further roots to trust.
     pub extra_roots: Option<PathBuf>,
-    /// For the whole attempt.
-    pub timeout: Duration,
+}
+
+/// A user of a mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginConfig {
+    /// The user's name.
+    pub user: String,
+    /// Where the password or the access token comes from.
+    pub password: SecretSource,
+    /// How to log in; `None` = the best of PLAIN and LOGIN that the server offers.
+    pub mechanism: Option<SmtpAuth>,
 }
 
 /// Which keys a channel of this kind has.
@@ -135,18 +155,38 @@ fn email(channel: &Section<'_>, dir: &Path) -> Option<EmailConfig> {
         let text = "is missing; like { host = \"smtp.example.com\", tls = \"starttls\" }".into();
         channel.refuse("smtp", Refusal { kind: ProblemKind::Missing, text });
     }
-    let smtp = channel.section("smtp", &SMTP)?;
+    let servers = servers(channel, dir);
+    Some(EmailConfig { from: from?, to: to?, servers: servers?, timeout })
+}
+
+/// One table, or a list of them. `None` when one of them is wrong, or there is none.
+fn servers(channel: &Section<'_>, dir: &Path) -> Option<Vec<SmtpConfig>> {
+    let sections = match channel.get("smtp") {
+        Some(Value::Array(list)) if !(1..=SERVERS_MAX).contains(&list.len()) => {
+            let text = format!("lists {} servers; a mail channel has one to {SERVERS_MAX}", list.len());
+            channel.refuse("smtp", text);
+            return None;
+        }
+        Some(Value::Array(_)) => channel.sections("smtp", &SMTP),
+        Some(_) | None => vec![channel.section("smtp", &SMTP)?],
+    };
+    // Whatever is wrong with the other ones is told as well, before the first wrong one ends it.
+    let servers: Vec<_> = sections.iter().map(|smtp| server(smtp, dir)).collect();
+    servers.into_iter().collect()
+}
+
+fn server(smtp: &Section<'_>, dir: &Path) -> Option<SmtpConfig> {
     let host = smtp.require("host", "like \"smtp.example.com\"", host_name);
-    let tls = tls(&smtp, host.as_deref());
+    let tls = tls(smtp, host.as_deref());
     let port = match tls {
         SmtpTls::Implicit => 465,
         SmtpTls::StartTls => 587,
         SmtpTls::Plain => 25,
     };
     let port = smtp.read("port", value::whole(1..=65_535)).unwrap_or(port);
-    let login = login(&smtp, dir);
-    let extra_roots = extra_roots(&smtp, dir);
-    Some(EmailConfig { from: from?, to: to?, host: host?, port, tls, login, extra_roots, timeout })
+    let login = login(smtp, dir);
+    let extra_roots = extra_roots(smtp, dir);
+    Some(SmtpConfig { host: host?, port, tls, login, extra_roots })
 }
 
 fn tls(smtp: &Section<'_>, host: Option<&str>) -> SmtpTls {
@@ -164,16 +204,32 @@ fn tls(smtp: &Section<'_>, host: Option<&str>) -> SmtpTls {
     tls
 }
 
-fn login(smtp: &Section<'_>, dir: &Path) -> Option<(String, SecretSource)> {
+fn login(smtp: &Section<'_>, dir: &Path) -> Option<LoginConfig> {
+    const WAYS: &[(&str, SmtpAuth)] =
+        &[("plain", SmtpAuth::Plain), ("login", SmtpAuth::Login), ("xoauth2", SmtpAuth::Xoauth2)];
     let user = smtp.read("user", value::line);
     let password = smtp.get("password").and_then(|value| secret(smtp, "password", value, dir));
+    let mechanism = smtp.read("auth", value::choice(WAYS, &[]));
     let missing = |text: &str| Refusal { kind: ProblemKind::Missing, text: text.to_owned() };
     match (smtp.get("user").is_some(), smtp.get("password").is_some()) {
         (true, false) => smtp.refuse("password", missing("is missing beside user")),
         (false, true) => smtp.refuse("user", missing("is missing beside password")),
+        (false, false) if smtp.get("auth").is_some() => {
+            smtp.refuse("user", missing("is missing beside auth"))
+        }
         (true, true) | (false, false) => {}
     }
-    Some((user?, password?))
+    if mechanism == Some(SmtpAuth::Xoauth2)
+        && password
+            .as_ref()
+            .is_some_and(|source| !matches!(source, SecretSource::Command { ttl: Some(_), .. }))
+    {
+        smtp.warn(
+            "an access token of xoauth2 lasts about an hour and is read once; \
+             write password = { command = [\"program\"], ttl = \"50m\" } to have it renewed",
+        );
+    }
+    Some(LoginConfig { user: user?, password: password?, mechanism })
 }
 
 /// An address as it stands in `From` and `To`.
@@ -201,7 +257,8 @@ impl ChannelConfig {
         match &self.kind {
             ChannelKind::Console | ChannelKind::Exec(_) => Vec::new(),
             ChannelKind::Email(email) => {
-                email.login.iter().map(|(_, password)| ("smtp.password", password)).collect()
+                let logins = email.servers.iter().filter_map(|server| server.login.as_ref());
+                logins.map(|login| ("smtp.password", &login.password)).collect()
             }
             ChannelKind::Slack(slack) => vec![slack.secret_source()],
             ChannelKind::Webhook(webhook) => webhook.secret_sources(),

@@ -216,9 +216,11 @@ pub(super) const EMAIL: Shape = shape(
 );
 /// `template = { … }` of a mail
 pub(super) const EMAIL_TEMPLATE: Shape = shape("channel.email.template", &["subject", "text", "html"]);
-/// `smtp = { … }`
-pub(super) const SMTP: Shape =
-    shape("channel.email.smtp", &["host", "port", "tls", "user", "password", "allow_plaintext", "ca_file"]);
+/// `smtp = { … }`, or an item of `smtp = [ … ]`
+pub(super) const SMTP: Shape = shape(
+    "channel.email.smtp",
+    &["host", "port", "tls", "user", "password", "auth", "allow_plaintext", "ca_file"],
+);
 /// `[[channel]]` with `kind = "slack"`
 pub(super) const SLACK: Shape = shape(
     "channel.slack",

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::address;
-use super::channel::{ChannelConfig, ChannelKind, EmailConfig};
+use super::channel::{ChannelConfig, ChannelKind, EmailConfig, SmtpConfig};
 use super::exec::{ExecConfig, check_program};
 use super::header::{HeadersConfig, check_header_value};
 use super::problem::{Refusal, chain};
@@ -20,8 +22,8 @@ use super::webhook::{
     FormatConfig, TextSource, WebhookConfig, check_routing_key, check_send_message, check_topic,
 };
 use crate::deliver::{
-    EmailSettings, ExecSettings, HeaderText, Settings, SlackSettings, SlackWay, WebhookFormat,
-    WebhookSettings,
+    EmailSettings, ExecSettings, HeaderText, ReadAgain, Renewal, Settings, SlackSettings, SlackWay,
+    SmtpLogin, SmtpServer, WebhookFormat, WebhookSettings,
 };
 use crate::feed::json::spec::Template;
 
@@ -61,21 +63,15 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn email(&mut self, email: &EmailConfig) -> Option<EmailSettings> {
-        let login = match &email.login {
-            Some((user, source)) => {
-                let password = self.secret("smtp.password", source, |_| Ok(())).await?;
-                Some((user.clone(), password))
-            }
-            None => None,
-        };
+        let mut servers = Vec::with_capacity(email.servers.len());
+        for (n, server) in (1_usize..).zip(&email.servers) {
+            let place = if email.servers.len() == 1 { "smtp".to_owned() } else { format!("smtp #{n}") };
+            servers.extend(self.server(&place, server).await);
+        }
         Some(EmailSettings {
             from: email.from.clone(),
             to: email.to.clone(),
-            host: email.host.clone(),
-            port: email.port,
-            tls: email.tls,
-            login,
-            extra_roots: self.roots("smtp.ca_file", email.extra_roots.as_deref()).await,
+            servers,
             timeout: email.timeout,
         })
     }
@@ -101,6 +97,27 @@ impl Reader<'_> {
         }
         let (program, arguments) = (exec.program.clone(), exec.arguments.clone());
         Some(ExecSettings { program, arguments, timeout: exec.timeout })
+    }
+
+    async fn server(&mut self, place: &str, server: &SmtpConfig) -> Option<SmtpServer> {
+        let login = match &server.login {
+            Some(login) => {
+                let password = self.secret(&format!("{place}.password"), &login.password, |_| Ok(())).await;
+                Some((login, password))
+            }
+            None => None,
+        };
+        let extra_roots = self.roots(&format!("{place}.ca_file"), server.extra_roots.as_deref()).await;
+        let login = match login {
+            Some((login, password)) => Some(SmtpLogin {
+                user: login.user.clone(),
+                password: password?,
+                renewal: renewal(&login.password),
+                mechanism: login.mechanism,
+            }),
+            None => None,
+        };
+        Some(SmtpServer { host: server.host.clone(), port: server.port, tls: server.tls, login, extra_roots })
     }
 
     async fn webhook(&mut self, webhook: &WebhookConfig) -> Option<WebhookSettings> {
@@ -204,6 +221,26 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+}
+
+/// Set for what a program prints and what does not last.
+fn renewal(source: &SecretSource) -> Option<Renewal> {
+    match source {
+        SecretSource::Command { ttl: Some(ttl), .. } => {
+            Some(Renewal { ttl: *ttl, source: Arc::new(source.clone()) })
+        }
+        SecretSource::Command { ttl: None, .. }
+        | SecretSource::Credential(_)
+        | SecretSource::File(_)
+        | SecretSource::Env(_) => None,
+    }
+}
+
+impl ReadAgain for SecretSource {
+    fn read_again(&self) -> BoxFuture<'_, Result<SecretString, String>> {
+        // Only commands are asked again, and they need neither environment nor credentials.
+        Box::pin(async { self.read(&BTreeMap::new(), None).await.map_err(|error| chain(&error)) })
     }
 }
 

@@ -1,35 +1,42 @@
 //! Mail: one recipient per letter, threads by `References`, and headers that tell machines to keep quiet.
+//!
+//! With several servers an attempt goes on to the next one while the mail has not been handed in and another
+//! server might take it. Once the mail's last line was sent it stays with that server: whether it was taken is
+//! unknown then, and only a later attempt under the same id may ask again.
 
-use std::sync::{Mutex, PoisonError};
+use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
-use secrecy::ExposeSecret;
 
 use crate::deliver::answer::Discretion;
-use crate::deliver::smtp::{self, Connection, Envelope, Failure, Server, Stage};
+use crate::deliver::smtp::server::Server;
+use crate::deliver::smtp::{self, Connection, Envelope, Failure, Stage};
 use crate::deliver::{DeliverError, EmailSettings, Letter};
 use crate::event::EventId;
 use crate::outbox::Outcome;
-use crate::time::{Timestamp, format_duration};
-
-/// An idle connection is used again for so long; servers close theirs after some minutes.
-const IDLE_MAX: Duration = Duration::from_secs(45);
+use crate::time::Timestamp;
 
 /// The channel.
 pub struct Email {
     from: Mailbox,
     to: Vec<String>,
-    server: Server,
+    servers: Vec<Server>,
     timeout: Duration,
-    discretion: Discretion,
-    /// The connection of the last letter. It is taken out while it is used, so that it is closed and not used
-    /// again when an attempt is cut short.
-    idle: Mutex<Option<(Connection, Timestamp)>>,
 }
+
+/// How far an attempt has come.
+struct Progress {
+    /// Which server has the word.
+    server: usize,
+    stage: Stage,
+    /// The servers before it, and what was wrong with them.
+    passed: Vec<(usize, Stage, Failure)>,
+}
+
+/// How one server fared.
+type Ended = (Option<Connection>, Result<String, Failure>);
 
 impl Email {
     pub(super) fn open(settings: EmailSettings) -> Result<Self, DeliverError> {
@@ -40,9 +47,11 @@ impl Email {
         for to in &settings.to {
             mailbox(to)?;
         }
-        let discretion = Discretion::new(secrets(&settings));
-        let (to, timeout) = (settings.to.clone(), settings.timeout);
-        Ok(Self { from, to, server: Server::new(settings)?, timeout, discretion, idle: Mutex::new(None) })
+        if settings.servers.is_empty() {
+            return Err(DeliverError::NoServer);
+        }
+        let servers = settings.servers.into_iter().map(Server::open).collect::<Result<_, _>>()?;
+        Ok(Self { from, to: settings.to, servers, timeout: settings.timeout })
     }
 
     pub(super) fn targets(&self) -> &[String] {
@@ -50,74 +59,158 @@ impl Email {
     }
 
     pub(super) async fn attempt(&self, letter: &Letter<'_>) -> Outcome {
+        let now = letter.sent_at;
         let (envelope, data) = match self.compose(letter) {
             Ok(mail) => mail,
-            Err(reason) => return self.discretion.refused(&reason),
+            Err(reason) => return self.discretion().refused(&reason),
         };
-        let mut stage = Stage::Connect;
-        let sent =
-            tokio::time::timeout(self.timeout, self.send(letter.sent_at, &envelope, &data, &mut stage)).await;
+        let order = self.order(now);
+        let avoided = self.avoided(now);
+        let mut progress = Progress { server: 0, stage: Stage::Connect, passed: Vec::new() };
+        let trying = self.by_turns(now, &order, &envelope, &data, &mut progress);
+        let (connection, sent) = tokio::time::timeout(self.timeout, Box::pin(trying))
+            .await
+            .unwrap_or_else(|_| (None, Err(Failure::Silent(self.timeout))));
+        self.note(now, &progress, sent.as_ref().err());
         match sent {
-            Ok((connection, Ok(receipt))) => {
-                self.keep(connection, letter.sent_at);
-                self.discretion.accepted(&receipt)
+            Ok(receipt) => {
+                self.keep(&progress, connection, now);
+                self.accepted(&receipt, &progress, &avoided)
             }
-            Ok((connection, Err(failure))) => {
-                self.keep(smtp::reset(connection, &failure).await, letter.sent_at);
-                self.classify(stage, &failure)
-            }
-            Err(_) => {
-                let timeout = format_duration(self.timeout);
-                self.discretion.deferred(&format!("no answer within {timeout} {stage}"), None)
+            Err(failure) => {
+                self.keep(&progress, smtp::reset(connection, &failure).await, now);
+                self.failed(progress, failure)
             }
         }
     }
 
-    async fn send(
+    /// The servers in their order, those that failed a short time ago last.
+    fn order(&self, now: Timestamp) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.servers.len()).collect();
+        order.sort_by_key(|&at| self.servers.get(at).is_some_and(|server| server.avoided(now).is_some()));
+        order
+    }
+
+    /// The servers that failed a short time ago, and how.
+    fn avoided(&self, now: Timestamp) -> Vec<(usize, String)> {
+        let failed = |(at, server): (usize, &Server)| Some((at, server.avoided(now)?));
+        self.servers.iter().enumerate().filter_map(failed).collect()
+    }
+
+    /// One server after the other, as long as another one might do better. All but the last have to come to the
+    /// mail itself within their part of the timeout, so that a silent one leaves time for the next.
+    async fn by_turns(
         &self,
         now: Timestamp,
+        order: &[usize],
         envelope: &Envelope,
         data: &[u8],
-        stage: &mut Stage,
-    ) -> (Option<Connection>, Result<String, Failure>) {
-        let mut connection = match self.connection(now, stage).await {
-            Ok(connection) => connection,
-            Err(failure) => return (None, Err(failure)),
+        progress: &mut Progress,
+    ) -> Ended {
+        let share = self.timeout.checked_div(u32::try_from(order.len()).unwrap_or(1)).unwrap_or(self.timeout);
+        let servers = order.iter().filter_map(|&at| Some((at, self.servers.get(at)?)));
+        for (turn, (at, server)) in (1..).zip(servers) {
+            progress.server = at;
+            let is_last = turn >= order.len();
+            let within = if is_last { self.timeout } else { share };
+            let opening = open(server, now, share, envelope, &mut progress.stage);
+            let opened = tokio::time::timeout(within, Box::pin(opening))
+                .await
+                .unwrap_or_else(|_| Opened::Failed(None, Failure::Silent(within)));
+            match opened {
+                Opened::Ready(mut connection) => {
+                    progress.stage = Stage::End;
+                    let sent = smtp::hand_in(&mut connection, data).await;
+                    return (Some(connection), sent);
+                }
+                Opened::Failed(_, failure) if !is_last && is_the_servers_own(progress.stage, &failure) => {
+                    progress.passed.push((at, progress.stage, failure));
+                }
+                Opened::Failed(connection, failure) => return (connection, Err(failure)),
+            }
+        }
+        (None, Err(Failure::Network("no server was left".to_owned())))
+    }
+
+    /// Remembers which servers could not be used.
+    fn note(&self, now: Timestamp, progress: &Progress, last: Option<&Failure>) {
+        let note = |at: usize, trouble| {
+            if let Some(server) = self.servers.get(at) {
+                server.note(now, trouble);
+            }
         };
-        let sent = smtp::send(&mut connection, envelope, data, stage).await;
-        (Some(connection), sent)
-    }
-
-    async fn connection(&self, now: Timestamp, stage: &mut Stage) -> Result<Connection, Failure> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((connection, used_at)) = idle
-            && now.since(used_at) < IDLE_MAX
-            && let Some(connection) = smtp::still_alive(connection).await
-        {
-            return Ok(connection);
+        for (at, stage, failure) in &progress.passed {
+            if is_trouble(*stage, failure) {
+                note(*at, Some(format!("{stage}: {failure}")));
+            }
         }
-        self.server.connect(self.timeout, stage).await
+        let trouble = last.filter(|failure| is_trouble(progress.stage, failure));
+        note(progress.server, trouble.map(|failure| format!("{}: {failure}", progress.stage)));
     }
 
-    fn keep(&self, connection: Option<Connection>, now: Timestamp) {
-        let connection = connection.filter(|connection| !connection.has_broken());
-        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) =
-            connection.map(|connection| (connection, now));
-    }
-
-    fn classify(&self, stage: Stage, failure: &Failure) -> Outcome {
-        let reason = format!("{stage}: {failure}");
-        match failure {
-            Failure::Setup(_) | Failure::Tls(_) => self.discretion.misconfigured(&reason),
-            Failure::Unsupported(_) => self.discretion.refused(&reason),
-            Failure::Reply { code: 530 | 534 | 535 | 538, .. } => self.discretion.misconfigured(&reason),
-            Failure::Reply { code: 500.., .. } => match stage {
-                // What is refused before a recipient is named concerns all of them.
-                Stage::Connect | Stage::Login | Stage::Sender => self.discretion.misconfigured(&reason),
-                Stage::Recipient | Stage::Content => self.discretion.refused(&reason),
-            },
-            Failure::Reply { .. } | Failure::Network(_) => self.discretion.deferred(&reason, None),
+    fn keep(&self, progress: &Progress, connection: Option<Connection>, now: Timestamp) {
+        if let Some(server) = self.servers.get(progress.server) {
+            server.keep(connection, now);
         }
+    }
+
+    /// Says with several servers which one took it, and why it was not one before it.
+    fn accepted(&self, receipt: &str, progress: &Progress, avoided: &[(usize, String)]) -> Outcome {
+        if self.servers.len() == 1 {
+            return self.discretion().accepted(receipt);
+        }
+        let is_passed = |at: usize| progress.passed.iter().any(|(passed, ..)| *passed == at);
+        let left_out = avoided.iter().filter(|(at, _)| *at < progress.server && !is_passed(*at));
+        let left_out = left_out.map(|(at, why)| format!("{} left out, it failed {why}", self.name(*at)));
+        let failed = progress.passed.iter();
+        let failed = failed.map(|(at, stage, why)| format!("{} failed {stage}: {why}", self.name(*at)));
+        let taken = std::iter::once(format!("by {}", self.name(progress.server)));
+        let words = taken.chain(left_out).chain(failed).collect::<Vec<_>>().join("; ");
+        self.discretion().accepted(&format!("{receipt} ({words})"))
+    }
+
+    /// What the failures come to. What is said about the recipient or the mail is the last word; otherwise the
+    /// mail waits as long as one of the failures may pass.
+    fn failed(&self, progress: Progress, last: Failure) -> Outcome {
+        let Progress { server, stage, mut passed } = progress;
+        let last_word = (!is_the_servers_own(stage, &last)).then(|| means(stage, &last));
+        passed.push((server, stage, last));
+        let words = passed.iter().map(|(at, stage, failure)| self.reason(*at, *stage, failure));
+        let reason = words.collect::<Vec<_>>().join("; ");
+        let all = passed.iter().map(|(_, stage, failure)| means(*stage, failure));
+        let discretion = self.discretion();
+        match last_word.or(all.max()) {
+            Some(Meaning::Deferred) | None => discretion.deferred(&reason, None),
+            Some(Meaning::Misconfigured) => discretion.misconfigured(&reason),
+            Some(Meaning::Refused) => discretion.refused(&reason),
+        }
+    }
+
+    fn reason(&self, at: usize, stage: Stage, failure: &Failure) -> String {
+        let words: &dyn Display = match failure {
+            Failure::Silent(_) => &format!("{failure} {stage}"),
+            Failure::Reply { .. }
+            | Failure::Trust(_)
+            | Failure::Setup(_)
+            | Failure::Unsupported(_)
+            | Failure::Network(_) => &format!("{stage}: {failure}"),
+        };
+        let unknown = stage == Stage::End && matches!(failure, Failure::Silent(_) | Failure::Network(_));
+        let end = if unknown { " (it may have arrived)" } else { "" };
+        if self.servers.len() == 1 {
+            format!("{words}{end}")
+        } else {
+            format!("{}: {words}{end}", self.name(at))
+        }
+    }
+
+    fn name(&self, at: usize) -> String {
+        self.servers.get(at).map(Server::name).unwrap_or_default()
+    }
+
+    /// Hides the passwords as they are now: they can change.
+    fn discretion(&self) -> Discretion {
+        Discretion::new(self.servers.iter().flat_map(Server::secrets))
     }
 
     /// The mail, or why it cannot be written to this recipient.
@@ -166,9 +259,72 @@ fn system_time(t: Timestamp) -> SystemTime {
     UNIX_EPOCH.checked_add(since_1970).unwrap_or(UNIX_EPOCH)
 }
 
-/// The password in every form in which it goes over the wire.
-fn secrets(settings: &EmailSettings) -> Vec<String> {
-    let Some((user, password)) = &settings.login else { return Vec::new() };
-    let password = password.expose_secret();
-    vec![password.to_owned(), BASE64.encode(password), BASE64.encode(format!("\0{user}\0{password}"))]
+/// How far a server let us come.
+enum Opened {
+    /// The mail itself comes next.
+    Ready(Connection),
+    /// It does not; with the connection, if there is one.
+    Failed(Option<Connection>, Failure),
+}
+
+/// Connects to `server`, and says everything that comes before the mail.
+async fn open(
+    server: &Server,
+    now: Timestamp,
+    share: Duration,
+    envelope: &Envelope,
+    stage: &mut Stage,
+) -> Opened {
+    let mut connection = match server.connection(now, share, stage).await {
+        Ok(connection) => connection,
+        Err(failure) => return Opened::Failed(None, failure),
+    };
+    match smtp::announce(&mut connection, envelope, stage).await {
+        Ok(()) => Opened::Ready(connection),
+        Err(failure) => Opened::Failed(Some(connection), failure),
+    }
+}
+
+/// What a failure means for the mail. The later one outweighs the earlier one where servers differ.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Meaning {
+    Refused,
+    Misconfigured,
+    Deferred,
+}
+
+fn means(stage: Stage, failure: &Failure) -> Meaning {
+    match failure {
+        Failure::Setup(_) | Failure::Trust(_) => Meaning::Misconfigured,
+        Failure::Unsupported(_) => Meaning::Refused,
+        Failure::Reply { code: 530 | 534 | 535 | 538, .. } => Meaning::Misconfigured,
+        Failure::Reply { code: 500.., .. } => match stage {
+            // What is refused before a recipient is named concerns all of them.
+            Stage::Password | Stage::Connect | Stage::Login | Stage::Sender => Meaning::Misconfigured,
+            Stage::Recipient | Stage::Content | Stage::End => Meaning::Refused,
+        },
+        Failure::Reply { .. } | Failure::Network(_) | Failure::Silent(_) => Meaning::Deferred,
+    }
+}
+
+/// Whether another server might take the mail. What is said about a recipient or the mail is said for good, and
+/// a mail that was sent is never sent elsewhere in the same attempt.
+const fn is_the_servers_own(stage: Stage, failure: &Failure) -> bool {
+    match (stage, failure) {
+        (Stage::End, _) => false,
+        (Stage::Password | Stage::Connect | Stage::Login | Stage::Sender, _) => true,
+        (Stage::Recipient | Stage::Content, Failure::Reply { code, .. }) => {
+            matches!(*code, 421 | 530 | 534 | 535 | 538)
+        }
+        (Stage::Recipient | Stage::Content, _) => true,
+    }
+}
+
+/// Whether the server itself is in trouble, so that another one is asked first for a while.
+const fn is_trouble(stage: Stage, failure: &Failure) -> bool {
+    match failure {
+        Failure::Unsupported(_) => false,
+        Failure::Network(_) | Failure::Silent(_) => true,
+        Failure::Reply { .. } | Failure::Trust(_) | Failure::Setup(_) => is_the_servers_own(stage, failure),
+    }
 }

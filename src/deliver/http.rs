@@ -96,11 +96,20 @@ impl Peer {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         let request = self.client.post(self.url.clone()).headers(headers).body(body);
         // The client has the same timeout; this one also covers what the client might forget.
+        let mut heard = None;
         let answered = tokio::time::timeout(self.timeout, async {
-            let response = request.send().await.map_err(|e| self.failed(e))?;
-            Ok(read(response, now).await)
+            let mut response = request.send().await.map_err(|e| self.failed(e))?;
+            let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers(), now));
+            let (_, _, body) = heard.insert((status, retry_after, Vec::new()));
+            read(&mut response, body).await;
+            Ok(())
         });
-        answered.await.unwrap_or_else(|_| Err(self.silent()))
+        let answered = answered.await.unwrap_or_else(|_| Err(self.silent()));
+        // The status decides; of the body, what comes in time is kept.
+        let Some((status, retry_after, body)) = heard else {
+            return Err(answered.err().unwrap_or_else(|| self.silent()));
+        };
+        Ok(Answer { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
     }
 
     fn silent(&self) -> Outcome {
@@ -110,8 +119,14 @@ impl Peer {
 
     fn failed(&self, error: reqwest::Error) -> Outcome {
         let error = error.without_url();
-        if let Some(words) = tls::explain(&error) {
-            return self.discretion.misconfigured(&format!("TLS failed: {words}"));
+        match tls::explain(&error) {
+            Some(tls::Trouble::Trust(words)) => {
+                return self.discretion.misconfigured(&format!("TLS failed: {words}"));
+            }
+            Some(tls::Trouble::Handshake(words)) => {
+                return self.discretion.deferred(&format!("TLS failed: {words}"), None);
+            }
+            None => {}
         }
         if let Some(forbidden) = guard::forbidden(&error) {
             return self.discretion.misconfigured(&forbidden.to_string());
@@ -123,10 +138,8 @@ impl Peer {
     }
 }
 
-/// The status decides; of the body, what comes is kept.
-async fn read(mut response: reqwest::Response, now: Timestamp) -> Answer {
-    let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers(), now));
-    let mut body = Vec::new();
+/// Reads the body as far as it is kept.
+async fn read(response: &mut reqwest::Response, body: &mut Vec<u8>) {
     while let Ok(Some(chunk)) = response.chunk().await {
         let room = ANSWER_MAX.saturating_sub(body.len());
         body.extend(chunk.iter().take(room));
@@ -134,7 +147,6 @@ async fn read(mut response: reqwest::Response, now: Timestamp) -> Answer {
             break;
         }
     }
-    Answer { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() }
 }
 
 /// Seconds, or a date.

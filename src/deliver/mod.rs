@@ -18,8 +18,10 @@ mod webhook;
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use thiserror::Error;
 
@@ -51,18 +53,64 @@ pub struct EmailSettings {
     pub from: String,
     /// One delivery each.
     pub to: Vec<String>,
+    /// At least one, in the order in which they are tried.
+    pub servers: Vec<SmtpServer>,
+    /// For the whole attempt, however many servers it tries.
+    pub timeout: Duration,
+}
+
+/// One server that takes mail.
+#[derive(Clone, Debug)]
+pub struct SmtpServer {
     /// Server name, also for the certificate.
     pub host: String,
     /// Port.
     pub port: u16,
     /// How the connection is protected.
     pub tls: SmtpTls,
-    /// User and password, when the server wants them.
-    pub login: Option<(String, SecretString)>,
+    /// When the server wants one.
+    pub login: Option<SmtpLogin>,
     /// A PEM file's content with further roots to trust.
     pub extra_roots: Option<Vec<u8>>,
-    /// For the whole attempt.
-    pub timeout: Duration,
+}
+
+/// A user of a mail server.
+#[derive(Clone, Debug)]
+pub struct SmtpLogin {
+    /// The user's name.
+    pub user: String,
+    /// The password, or the access token.
+    pub password: SecretString,
+    /// Set when the password does not last.
+    pub renewal: Option<Renewal>,
+    /// How to log in; `None` = the best of PLAIN and LOGIN that the server offers.
+    pub mechanism: Option<SmtpAuth>,
+}
+
+/// How to log in at a mail server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpAuth {
+    /// User and password at once.
+    Plain,
+    /// User and password one after the other.
+    Login,
+    /// User and access token.
+    Xoauth2,
+}
+
+/// A secret that is read again when it is `ttl` old, or when the peer refuses it.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    /// So long it is good.
+    pub ttl: Duration,
+    /// Where it comes from.
+    pub source: Arc<dyn ReadAgain>,
+}
+
+/// Reads a secret again. The channels do not know where secrets come from.
+pub trait ReadAgain: fmt::Debug + Send + Sync {
+    /// The secret as it is now, or in words why it cannot be had, with nothing secret in them.
+    fn read_again(&self) -> BoxFuture<'_, Result<SecretString, String>>;
 }
 
 /// How an SMTP connection is protected.
@@ -189,6 +237,9 @@ pub enum DeliverError {
     /// Mail without a recipient.
     #[error("a mail channel needs at least one recipient")]
     NoRecipient,
+    /// Mail without a server.
+    #[error("a mail channel needs at least one server")]
+    NoServer,
     /// The further roots are no certificates.
     #[error("the further roots to trust are not PEM certificates")]
     BadRoots,

@@ -4,21 +4,23 @@
 //! use was cut short by a timeout, and hides the step. Nothing here has a timeout of its own except the good
 //! manners: callers bound the whole.
 
-use std::error::Error as _;
+mod login;
+pub(super) mod server;
+mod wire;
+
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
 use lettre::Address;
 use lettre::transport::smtp;
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
-use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
-use secrecy::ExposeSecret;
+use lettre::transport::smtp::extension::{Extension, MailParameter};
 
 use crate::deliver::answer::chain;
 use crate::deliver::tls;
-use crate::deliver::{DeliverError, EmailSettings, SmtpTls};
+use crate::time::format_duration;
 
 /// A connection to the server, logged in.
 pub(super) type Connection = AsyncSmtpConnection;
@@ -35,6 +37,8 @@ pub(super) struct Envelope {
 /// How far an attempt came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// Getting the password, when it has to be new.
+    Password,
     /// Connection, greeting, TLS.
     Connect,
     /// User and password.
@@ -43,18 +47,21 @@ pub(super) enum Stage {
     Sender,
     /// `RCPT TO`.
     Recipient,
-    /// `DATA` and the mail itself.
+    /// `DATA`, before the mail.
     Content,
+    /// The mail itself, up to the answer: from here on it may have arrived.
+    End,
 }
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Password => "while asking for a new password",
             Self::Connect => "at the connection",
             Self::Login => "at the login",
             Self::Sender => "at the sender's address",
             Self::Recipient => "at the recipient's address",
-            Self::Content => "at the mail itself",
+            Self::Content | Self::End => "at the mail itself",
         })
     }
 }
@@ -69,113 +76,60 @@ pub(super) enum Failure {
         /// Its words.
         text: String,
     },
-    /// No trust, or no TLS at all, in words.
-    Tls(String),
+    /// No trust, in words.
+    Trust(String),
     /// The server lacks what the settings ask for.
     Setup(String),
     /// The server lacks what this address needs.
     Unsupported(&'static str),
-    /// The connection could not be made, or ended, or what came was not SMTP.
+    /// The connection could not be made, or ended, or what came was not SMTP or not TLS.
     Network(String),
+    /// Nothing came for so long.
+    Silent(Duration),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reply { code, text } => write!(f, "{code} {text}"),
-            Self::Tls(words) => write!(f, "TLS failed: {words}"),
+            Self::Trust(words) => write!(f, "TLS failed: {words}"),
             Self::Setup(words) | Self::Network(words) => f.write_str(words),
             Self::Unsupported(words) => f.write_str(words),
+            Self::Silent(waited) => write!(f, "no answer within {}", format_duration(*waited)),
+        }
+    }
+}
+
+impl Failure {
+    /// What an error of the connection means.
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        match tls::explain(error) {
+            Some(tls::Trouble::Trust(words)) => return Self::Trust(words),
+            Some(tls::Trouble::Handshake(words)) => return Self::Network(format!("TLS failed: {words}")),
+            None => {}
+        }
+        let Some(smtp) = error.downcast_ref::<smtp::Error>() else { return Self::Network(chain(error)) };
+        let source = || smtp.source().map(ToString::to_string);
+        match smtp.status() {
+            Some(code) => Self::Reply { code: code.into(), text: source().unwrap_or_default() },
+            None if smtp.is_client() => Self::Setup(source().unwrap_or_else(|| smtp.to_string())),
+            None => Self::Network(chain(error)),
         }
     }
 }
 
 impl From<smtp::Error> for Failure {
     fn from(error: smtp::Error) -> Self {
-        if let Some(words) = tls::explain(&error) {
-            return Self::Tls(words);
-        }
-        if let Some(code) = error.status() {
-            let text = error.source().map(ToString::to_string).unwrap_or_default();
-            return Self::Reply { code: code.into(), text };
-        }
-        if error.is_client() {
-            let words = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-            return Self::Setup(words);
-        }
-        Self::Network(chain(&error))
+        Self::of(&error)
     }
 }
 
-/// Where mail is handed in, and how.
-pub(super) struct Server {
-    host: String,
-    port: u16,
-    protection: SmtpTls,
-    tls: Option<TlsParameters>,
-    credentials: Option<Credentials>,
-    hello: ClientId,
-}
-
-impl Server {
-    pub(super) fn new(settings: EmailSettings) -> Result<Self, DeliverError> {
-        let tls = match settings.tls {
-            SmtpTls::Plain => None,
-            SmtpTls::Implicit | SmtpTls::StartTls => Some(parameters(&settings)?),
-        };
-        let login = settings.login;
-        Ok(Self {
-            host: settings.host,
-            port: settings.port,
-            protection: settings.tls,
-            tls,
-            credentials: login
-                .map(|(user, password)| Credentials::new(user, password.expose_secret().to_owned())),
-            hello: ClientId::default(),
-        })
-    }
-
-    /// A connection with its protection and login done.
-    pub(super) async fn connect(&self, timeout: Duration, stage: &mut Stage) -> Result<Connection, Failure> {
-        *stage = Stage::Connect;
-        let implicit = self.tls.clone().filter(|_| self.protection == SmtpTls::Implicit);
-        let address = (self.host.as_str(), self.port);
-        let connecting = Connection::connect_tokio1(address, Some(timeout), &self.hello, implicit, None);
-        let mut connection = Box::pin(connecting).await?;
-        if let Some(tls) = self.tls.clone().filter(|_| self.protection == SmtpTls::StartTls) {
-            if !connection.can_starttls() {
-                return Err(Failure::Setup(
-                    "the server does not offer STARTTLS, and plain text is not allowed".to_owned(),
-                ));
-            }
-            Box::pin(connection.starttls(tls, &self.hello)).await?;
-        }
-        if let Some(credentials) = &self.credentials {
-            *stage = Stage::Login;
-            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
-        }
-        Ok(connection)
-    }
-}
-
-fn parameters(settings: &EmailSettings) -> Result<TlsParameters, DeliverError> {
-    let failed =
-        |source: smtp::Error| DeliverError::Tls { host: settings.host.clone(), source: Box::new(source) };
-    let mut builder = TlsParameters::builder(settings.host.clone());
-    let extra = settings.extra_roots.as_deref().map(tls::certificates).transpose()?;
-    for root in extra.unwrap_or_default() {
-        builder = builder.add_root_certificate(Certificate::from_der(root.to_vec()).map_err(failed)?);
-    }
-    builder.build_rustls().map_err(failed)
-}
-
-/// Hands in one mail; the server's answer is the receipt.
-pub(super) async fn send(
+/// Everything before the mail itself: while this is not done, the server has nothing.
+pub(super) async fn announce(
     connection: &mut Connection,
     envelope: &Envelope,
-    data: &[u8],
     stage: &mut Stage,
-) -> Result<String, Failure> {
+) -> Result<(), Failure> {
     *stage = Stage::Sender;
     connection
         .command(Mail::new(Some(envelope.from.clone()), mail_parameters(connection, envelope)?))
@@ -184,6 +138,11 @@ pub(super) async fn send(
     connection.command(Rcpt::new(envelope.to.clone(), Vec::new())).await?;
     *stage = Stage::Content;
     connection.command(Data).await?;
+    Ok(())
+}
+
+/// The mail itself; the server's answer is the receipt. Without an answer nobody knows whether it was taken.
+pub(super) async fn hand_in(connection: &mut Connection, data: &[u8]) -> Result<String, Failure> {
     let response = connection.message(data).await?;
     let words: Vec<&str> = response.message().collect();
     Ok(format!("{} {}", response.code(), words.join(" ")))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
 use crate::deliver::DeliverError;
 use crate::time::{Timestamp, Unit};
@@ -30,9 +30,17 @@ pub(super) fn client_config(host: &str, extra_roots: Option<&[u8]>) -> Result<Cl
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// What TLS failed of, in words.
+pub(super) enum Trouble {
+    /// The peer is not trusted, or has no TLS in common: nothing changes until a person acts.
+    Trust(String),
+    /// What came was broken, once: it may pass.
+    Handshake(String),
+}
+
 /// In words, when the cause of `error` is TLS.
-pub(super) fn explain(error: &(dyn Error + 'static)) -> Option<String> {
-    find(error).map(words)
+pub(super) fn explain(error: &(dyn Error + 'static)) -> Option<Trouble> {
+    find(error).map(trouble)
 }
 
 /// The TLS error among the causes. An `io::Error` hides its content from `source()`.
@@ -53,19 +61,39 @@ fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "rustls adds variants; those without words of ours keep theirs"
+    reason = "rustls adds variants; those without words of ours keep theirs, and may pass"
 )]
-fn words(error: &rustls::Error) -> String {
+fn trouble(error: &rustls::Error) -> Trouble {
     match error {
-        rustls::Error::InvalidCertificate(error) => certificate_words(error),
-        rustls::Error::InvalidMessage(_) => {
-            "the peer does not speak TLS on this port (wrong port, or it wants STARTTLS)".to_owned()
+        rustls::Error::InvalidCertificate(error) => Trouble::Trust(certificate_words(error)),
+        rustls::Error::NoCertificatesPresented => Trouble::Trust("the peer shows no certificate".to_owned()),
+        rustls::Error::PeerIncompatible(_) => {
+            Trouble::Trust(format!("no TLS version or cipher in common: {error}"))
         }
-        rustls::Error::NoCertificatesPresented => "the peer shows no certificate".to_owned(),
-        rustls::Error::AlertReceived(alert) => format!("the peer ended the handshake: {alert:?}"),
-        rustls::Error::PeerIncompatible(_) => format!("no TLS version or cipher in common: {error}"),
-        other => other.to_string(),
+        rustls::Error::AlertReceived(alert) => {
+            let words = format!("the peer ended the handshake: {alert:?}");
+            if is_passing(*alert) { Trouble::Handshake(words) } else { Trouble::Trust(words) }
+        }
+        rustls::Error::InvalidMessage(_) => Trouble::Handshake(
+            "what came was not TLS (the peer does not speak TLS on this port, or wants STARTTLS, or is broken)"
+                .to_owned(),
+        ),
+        other => Trouble::Handshake(other.to_string()),
     }
+}
+
+/// Whether the peer's complaint is about itself or this one connection rather than about who talks to whom.
+const fn is_passing(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::CloseNotify
+            | AlertDescription::UnexpectedMessage
+            | AlertDescription::BadRecordMac
+            | AlertDescription::DecodeError
+            | AlertDescription::DecryptError
+            | AlertDescription::InternalError
+            | AlertDescription::UserCanceled
+    )
 }
 
 #[expect(

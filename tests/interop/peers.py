@@ -60,10 +60,13 @@ class Receiver:
 
 
 class MailServer:
-    """SMTP with STARTTLS and AUTH, both required; keeps what it took in `mails` as dicts."""
+    """SMTP with STARTTLS and AUTH, both required; keeps what it took in `mails` as dicts.
 
-    def __init__(self, folder):
-        authority = trustme.CA()
+    `exclude` names ways to log in that it does not offer.
+    """
+
+    def __init__(self, folder, authority=None, exclude=()):
+        authority = authority or trustme.CA()
         self.ca_file = pathlib.Path(folder) / "ca.pem"
         authority.cert_pem.write_to_path(str(self.ca_file))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -77,6 +80,7 @@ class MailServer:
             require_starttls=True,
             auth_required=True,
             authenticator=self._authenticate,
+            auth_exclude_mechanism=list(exclude),
         )
         self.controller.start()
         self.port = self.controller.port

@@ -1,15 +1,16 @@
-//! What a venue may do wrong, against the real daemon: nothing false is told, and what follows is.
+//! What a venue or a mail server may do wrong, against the real daemon: nothing false is told, and what follows is.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use breakwatch::daemon::clock::Clock;
+use breakwatch::demo::inbox::mail::MailFault;
 use breakwatch::demo::venue::{Fault, Options, Venue, VenueTrade};
 use rstest::rstest;
 
 use crate::support::peers::{self, Inboxes, LEVELS, data, feed};
 use crate::support::tape::{Tape, print};
-use crate::support::{Home, Running};
+use crate::support::{Home, Running, until};
 
 /// 2024-11-25T13:56:00Z, in an open session of RTYZ4.
 const START_MS: i64 = 1_732_542_960_000;
@@ -121,4 +122,39 @@ async fn a_connection_that_is_cut_is_made_again_and_the_break_after_it_is_told()
     assert_one_break(&inboxes, &daemon);
     assert_eq!(daemon.log().matches("subscribed").count(), 2, "{}", daemon.log());
     assert!(daemon.is_alive());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn one_refused_recipient_of_three_is_told_elsewhere_and_the_two_others_get_their_mail() {
+    let tape = Tape::start(vec![script(&print("2449.6", START_MS + 2_000, 10))], PACE).await;
+    let inboxes = Inboxes::open().await;
+    let three = r#"["first@example.com", "gone@example.com", "third@example.com"]"#;
+    let home = inboxes.home(&format!("{}{LEVELS}", feed(&tape.url())));
+    let config = std::fs::read_to_string(home.path("breakwatch.toml")).unwrap();
+    home.write("breakwatch.toml", &config.replace("\"desk@example.com\"", three));
+    inboxes.mail.set_faults(vec![MailFault::RefuseRecipient("gone@example.com".into())]);
+    let mut daemon = home.start("run", &["run", "--rehearse", REHEARSE]);
+    let failing = until("the failure is told elsewhere", || {
+        inboxes.hooks.received().iter().map(data).find(|event| event["kind"] == "channel.failing")
+    });
+    let failing = failing.await;
+    let detail = failing["numbers"]["detail"].to_string();
+    assert!(failing["numbers"]["channel"] == "mail" && detail.contains("550 5.1.1"), "{failing}");
+    let mails = until("two mails", || {
+        let mails = inboxes.mail.received();
+        (mails.len() >= 2).then_some(mails)
+    });
+    let mails = mails.await;
+    let to: Vec<_> = mails.iter().flat_map(|mail| mail.to.clone()).collect();
+    assert_eq!(to, ["first@example.com", "third@example.com"]);
+    assert_eq!(peers::message_id(&mails[0]), peers::message_id(&mails[1]));
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().await, Some(0), "{}", daemon.log());
+    let states: Vec<_> = home.run(&["deliveries", "--json"]).expect(0).json();
+    let state = |target: &str| {
+        let row = states.iter().find(|row| row["channel"] == "mail" && row["target"] == target).unwrap();
+        row["state"].as_str().unwrap().to_owned()
+    };
+    let each = ["first@example.com", "gone@example.com", "third@example.com"].map(state);
+    assert_eq!(each, ["delivered", "dead", "delivered"]);
 }

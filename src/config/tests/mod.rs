@@ -88,7 +88,8 @@ fn the_example_of_the_design_loads() {
     assert_eq!(rule.cooldown, Duration::from_secs(600));
     let [mail, slack, ops] = &config.channels[..] else { panic!("{:?}", config.channels) };
     let ChannelKind::Email(email) = &mail.kind else { panic!("{mail:?}") };
-    assert_eq!((email.host.as_str(), email.port, email.tls), ("smtp.example.com", 587, SmtpTls::StartTls));
+    let smtp = &email.servers[0];
+    assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("smtp.example.com", 587, SmtpTls::StartTls));
     assert!(matches!(slack.kind, ChannelKind::Slack(_)) && matches!(ops.kind, ChannelKind::Webhook(_)));
     assert_eq!(config.routes.len(), 2);
     assert_eq!(config.routes[0].to, ["mail", "slack"]);

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use super::{env, good, repository, write};
 use crate::config::channel::ChannelKind;
 use crate::config::secret::{SecretError, SecretSource};
-use crate::deliver::{Settings, SlackWay, WebhookFormat};
+use crate::deliver::{Settings, SlackWay, SmtpAuth, SmtpLogin, WebhookFormat};
 
 const WEBHOOK: &str = "[[channel]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"https://example.com/hook\"\n";
 
@@ -111,7 +111,7 @@ async fn with_its_secrets_a_channel_has_the_settings_of_a_delivery() {
     else {
         panic!("{:?}", secrets.channels);
     };
-    let (user, password) = email.login.as_ref().unwrap();
+    let SmtpLogin { user, password, .. } = email.servers[0].login.as_ref().unwrap();
     assert_eq!((user.as_str(), password.expose_secret()), ("alerts", "hunter2"));
     let SlackWay::Webhook { url } = &slack.way else { panic!("{slack:?}") };
     assert_eq!(url.expose_secret(), "https://hooks.example.com/services/T/B/x");
@@ -119,6 +119,50 @@ async fn with_its_secrets_a_channel_has_the_settings_of_a_delivery() {
     assert_eq!(webhook.timeout, Duration::from_secs(10));
     let printed = format!("{config:?} {secrets:?}");
     assert!(!printed.contains("hunter2") && !printed.contains("MfKQ9r8"));
+}
+
+#[tokio::test]
+async fn a_password_with_a_ttl_can_be_read_again_and_a_wrong_server_is_named_by_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().to_str().unwrap();
+    let token = dir.path().join("token");
+    write(&token, "first\n");
+    let channel = |second: &str| {
+        format!(
+            "[[channel]]\nname = \"mail\"\nkind = \"email\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"\nsmtp = [\n\
+             {{ host = \"mx1.example.com\", user = \"u\", auth = \"xoauth2\", \
+             password = {{ command = [\"cat\", \"{home}/token\"], ttl = \"50m\" }} }},\n{second}\n]\n"
+        )
+    };
+    let second = "{ host = \"mx2.example.com\", user = \"u\", auth = \"login\", password = { env = \"P\" } }";
+    let secrets = good(&channel(second)).read_secrets(&env(&[("P", "p")]), None).await.unwrap();
+    let [Settings::Email(email)] = &secrets.channels[..] else { panic!("{:?}", secrets.channels) };
+    let warned = |text: &str| {
+        let warnings = good(text).warnings;
+        warnings
+            .iter()
+            .filter(|w| w.text.contains("an access token"))
+            .map(|w| w.path.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(warned(&channel(second)), [""; 0]);
+    let once = second.replace("\"login\"", "\"xoauth2\"");
+    assert_eq!(warned(&channel(&once)), ["channel \"mail\": smtp #2"]);
+    let logins: Vec<&SmtpLogin> = email.servers.iter().filter_map(|smtp| smtp.login.as_ref()).collect();
+    assert_eq!((logins[0].mechanism, logins[1].mechanism), (Some(SmtpAuth::Xoauth2), Some(SmtpAuth::Login)));
+    assert_eq!(logins[0].password.expose_secret(), "first");
+    assert!(logins[1].renewal.is_none());
+    let renewal = logins[0].renewal.as_ref().unwrap();
+    assert_eq!(renewal.ttl, Duration::from_secs(50 * 60));
+    write(&token, "second\n");
+    assert_eq!(renewal.source.read_again().await.unwrap().expose_secret(), "second");
+    std::fs::remove_file(&token).unwrap();
+    let words = renewal.source.read_again().await.unwrap_err();
+    assert!(words.starts_with("command \"cat\" failed (exit status: 1)"), "{words}");
+    let error = good(&channel(second)).read_secrets(&BTreeMap::new(), None).await.unwrap_err().to_string();
+    for place in ["smtp #1.password: command", "smtp #2.password: environment variable P is not set"] {
+        assert!(error.contains(place), "{error}");
+    }
 }
 
 #[tokio::test]

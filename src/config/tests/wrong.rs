@@ -328,6 +328,16 @@ fn a_channel_is_complete_and_protected() {
     test.toml: channel "mail": smtp.tls: "ssl" is not allowed; known: starttls, tls, none
     test.toml: channel "mail": smtp.port: 70000 is not a whole number from 1 to 65535
     "#);
+    assert_snapshot!(email("auth = \"ntlm\""), @r#"
+    test.toml: channel "mail": smtp.auth: "ntlm" is not allowed; known: plain, login, xoauth2
+    test.toml: channel "mail": smtp.user: is missing beside auth
+    "#);
+    assert_snapshot!(email("auth = \"xoauth2\""), @r#"test.toml: channel "mail": smtp.user: is missing beside auth"#);
+    assert_snapshot!(wrong("[[channel]]\nname = \"m\"\nkind = \"email\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"\nsmtp = []\n"), @r#"test.toml: channel "m": smtp: lists 0 servers; a mail channel has one to 5"#);
+    assert_snapshot!(wrong("[[channel]]\nname = \"m\"\nkind = \"email\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"\nsmtp = [{ host = \"a\" }, { host = \"b\", tls = \"none\" }, 3]\n"), @r#"
+    test.toml: channel "m": smtp #3: 3 is not a table
+    test.toml: channel "m": smtp #2.tls: "none" to b sends mail and password in plain text, which is for loopback only; write "starttls" or "tls", or allow_plaintext = true
+    "#);
     assert_snapshot!(email("user = \"u\""), @r#"test.toml: channel "mail": smtp.password: is missing beside user"#);
     assert_snapshot!(email("password = { env = \"P\" }"), @r#"test.toml: channel "mail": smtp.user: is missing beside password"#);
     assert_snapshot!(webhook("url = \"http://example.com/\"\nsecret = { env = \"X\" }\ntimeout = \"1h\""), @r#"

@@ -7,21 +7,36 @@ use crate::outbox::message::Context;
 
 const TO: &str = "desk@example.com";
 
-fn settings(server: &MailServer, tls: SmtpTls) -> EmailSettings {
-    EmailSettings {
-        from: "Breakwatch <alerts@example.com>".into(),
-        to: vec![TO.into(), "Second Desk <second@example.com>".into()],
+fn smtp(server: &MailServer, tls: SmtpTls) -> SmtpServer {
+    SmtpServer {
         host: "localhost".into(),
         port: server.address().port(),
         tls,
         login: None,
         extra_roots: None,
+    }
+}
+
+fn settings(servers: Vec<SmtpServer>) -> EmailSettings {
+    EmailSettings {
+        from: "Breakwatch <alerts@example.com>".into(),
+        to: vec![TO.into(), "Second Desk <second@example.com>".into()],
+        servers,
         timeout: DEADLINE,
     }
 }
 
-fn login() -> Option<(String, SecretString)> {
-    Some(("alerts".into(), PLANTED.to_owned().into()))
+fn channel(servers: Vec<SmtpServer>) -> Channel {
+    Channel::open(Settings::Email(settings(servers))).unwrap()
+}
+
+fn login() -> Option<SmtpLogin> {
+    Some(SmtpLogin {
+        user: "alerts".into(),
+        password: PLANTED.to_owned().into(),
+        renewal: None,
+        mechanism: None,
+    })
 }
 
 fn wanted_login() -> Option<(String, String)> {
@@ -30,7 +45,7 @@ fn wanted_login() -> Option<(String, String)> {
 
 async fn plain(faults: Vec<MailFault>) -> (MailServer, Channel) {
     let server = MailServer::start(MailOptions { faults, ..MailOptions::default() }).await.unwrap();
-    let channel = Channel::open(Settings::Email(settings(&server, SmtpTls::Plain))).unwrap();
+    let channel = channel(vec![smtp(&server, SmtpTls::Plain)]);
     (server, channel)
 }
 
@@ -49,9 +64,8 @@ async fn a_mail_arrives_under_every_protection() {
             ..MailOptions::default()
         };
         let server = MailServer::start(options).await.unwrap();
-        let settings =
-            EmailSettings { login: login(), extra_roots: Some(authority.root()), ..settings(&server, tls) };
-        let channel = Channel::open(Settings::Email(settings)).unwrap();
+        let smtp = SmtpServer { login: login(), extra_roots: Some(authority.root()), ..smtp(&server, tls) };
+        let channel = channel(vec![smtp]);
         let post = broken();
         let outcome = channel.attempt(&post.letter(TO)).await;
         assert_outcome(&outcome, "accepted", "250 2.0.0 ok queued as 1");
@@ -132,8 +146,7 @@ async fn a_wrong_or_missing_login_is_the_settings_fault() {
     let options = MailOptions { login: Some(("alerts".into(), "other".into())), ..MailOptions::default() };
     let server = MailServer::start(options).await.unwrap();
     for (login, words) in [(login(), "at the login: 535"), (None, "at the sender's address: 530")] {
-        let settings = EmailSettings { login, ..settings(&server, SmtpTls::Plain) };
-        let channel = Channel::open(Settings::Email(settings)).unwrap();
+        let channel = channel(vec![SmtpServer { login, ..smtp(&server, SmtpTls::Plain) }]);
         assert_outcome(&channel.attempt(&broken().letter(TO)).await, "misconfigured", words);
     }
     assert!(server.received().is_empty());
@@ -143,8 +156,7 @@ async fn a_wrong_or_missing_login_is_the_settings_fault() {
 async fn required_starttls_never_falls_back_to_plain_text() {
     let server =
         MailServer::start(MailOptions { login: wanted_login(), ..MailOptions::default() }).await.unwrap();
-    let settings = EmailSettings { login: login(), ..settings(&server, SmtpTls::StartTls) };
-    let channel = Channel::open(Settings::Email(settings)).unwrap();
+    let channel = channel(vec![SmtpServer { login: login(), ..smtp(&server, SmtpTls::StartTls) }]);
     assert_outcome(&channel.attempt(&broken().letter(TO)).await, "misconfigured", "does not offer STARTTLS");
     assert!(server.received().is_empty());
 }
@@ -157,8 +169,7 @@ async fn a_certificate_that_is_not_trusted_is_refused_with_the_reason() {
             let options = MailOptions { tls: Some(identity.clone()), implicit_tls, ..MailOptions::default() };
             let server = MailServer::start(options).await.unwrap();
             let tls = if implicit_tls { SmtpTls::Implicit } else { SmtpTls::StartTls };
-            let settings = EmailSettings { extra_roots: Some(root.clone()), ..settings(&server, tls) };
-            let channel = Channel::open(Settings::Email(settings)).unwrap();
+            let channel = channel(vec![SmtpServer { extra_roots: Some(root.clone()), ..smtp(&server, tls) }]);
             assert_outcome(&channel.attempt(&broken().letter(TO)).await, "misconfigured", words);
             assert!(server.received().is_empty());
         }
@@ -168,11 +179,11 @@ async fn a_certificate_that_is_not_trusted_is_refused_with_the_reason() {
 #[tokio::test]
 async fn tls_on_a_plain_port_is_explained() {
     let (server, _) = plain(vec![]).await;
-    let channel = Channel::open(Settings::Email(settings(&server, SmtpTls::Implicit))).unwrap();
+    let channel = channel(vec![smtp(&server, SmtpTls::Implicit)]);
     assert_outcome(
         &channel.attempt(&broken().letter(TO)).await,
-        "misconfigured",
-        "does not speak TLS on this port",
+        "deferred",
+        "at the connection: TLS failed: what came was not TLS (the peer does not speak TLS on this port",
     );
 }
 
@@ -215,9 +226,8 @@ async fn a_temporary_failure_of_the_login_is_not_the_settings_fault() {
         ..MailOptions::default()
     };
     let server = MailServer::start(options).await.unwrap();
-    let channel =
-        Channel::open(Settings::Email(EmailSettings { login: login(), ..settings(&server, SmtpTls::Plain) }));
-    assert_outcome(&channel.unwrap().attempt(&broken().letter(TO)).await, "deferred", "at the login: 454");
+    let channel = channel(vec![SmtpServer { login: login(), ..smtp(&server, SmtpTls::Plain) }]);
+    assert_outcome(&channel.attempt(&broken().letter(TO)).await, "deferred", "at the login: 454");
 }
 
 #[tokio::test]
@@ -264,7 +274,8 @@ async fn a_server_that_says_nothing_is_left_after_the_timeout() {
         .await
         .unwrap();
     for tls in [SmtpTls::Plain, SmtpTls::Implicit] {
-        let settings = EmailSettings { timeout: Duration::from_millis(200), ..settings(&server, tls) };
+        let settings =
+            EmailSettings { timeout: Duration::from_millis(200), ..settings(vec![smtp(&server, tls)]) };
         let channel = Channel::open(Settings::Email(settings)).unwrap();
         let attempt = tokio::time::timeout(DEADLINE, async { channel.attempt(&broken().letter(TO)).await });
         assert_outcome(&attempt.await.unwrap(), "deferred", "no answer within 200ms at the connection");
@@ -297,13 +308,18 @@ async fn nobody_listening_is_a_reason_to_try_later() {
 #[tokio::test]
 async fn settings_that_cannot_work_are_named() {
     let (server, _) = plain(vec![]).await;
-    let good = || EmailSettings { login: login(), ..settings(&server, SmtpTls::StartTls) };
+    let smtp = || SmtpServer { login: login(), ..smtp(&server, SmtpTls::StartTls) };
+    let good = || settings(vec![smtp()]);
+    let bad_roots = SmtpServer { extra_roots: Some(b"no PEM".to_vec()), ..smtp() };
+    let bad_host = SmtpServer { host: "no host".into(), ..smtp() };
     let cases = [
         (EmailSettings { to: vec![], ..good() }, "at least one recipient"),
         (EmailSettings { to: vec!["desk".into()], ..good() }, "\"desk\" is not a mail address"),
         (EmailSettings { to: vec!["a@b.c\r\nBcc: d@e.f".into()], ..good() }, "is not a mail address"),
         (EmailSettings { from: "nobody".into(), ..good() }, "\"nobody\" is not a mail address"),
-        (EmailSettings { extra_roots: Some(b"no PEM".to_vec()), ..good() }, "not PEM certificates"),
+        (settings(vec![]), "at least one server"),
+        (settings(vec![smtp(), bad_roots]), "not PEM certificates"),
+        (settings(vec![bad_host]), "TLS to \"no host\" cannot be set up"),
     ];
     for (settings, words) in cases {
         let error = Channel::open(Settings::Email(settings)).unwrap_err();
@@ -323,11 +339,11 @@ async fn the_password_is_never_shown_nor_logged() {
         ..MailOptions::default()
     };
     let server = MailServer::start(options).await.unwrap();
-    let settings = EmailSettings {
+    let settings = settings(vec![SmtpServer {
         login: login(),
         extra_roots: Some(authority.root()),
-        ..settings(&server, SmtpTls::StartTls)
-    };
+        ..smtp(&server, SmtpTls::StartTls)
+    }]);
     let shown = format!("{settings:?}");
     let channel = Channel::open(Settings::Email(settings)).unwrap();
     assert_outcome(&channel.attempt(&broken().letter(TO)).await, "refused", "550 you said [secret]");

@@ -49,11 +49,13 @@ async fn a_mail_gets_no_header_and_no_end_from_a_text() {
     let settings = EmailSettings {
         from: "Breakwatch <alerts@example.com>".into(),
         to: vec![TO.into()],
-        host: "localhost".into(),
-        port: server.address().port(),
-        tls: SmtpTls::Plain,
-        login: None,
-        extra_roots: None,
+        servers: vec![SmtpServer {
+            host: "localhost".into(),
+            port: server.address().port(),
+            tls: SmtpTls::Plain,
+            login: None,
+            extra_roots: None,
+        }],
         timeout: DEADLINE,
     };
     let channel = Channel::open(Settings::Email(settings)).unwrap();

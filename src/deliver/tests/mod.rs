@@ -5,8 +5,11 @@ mod email;
 mod exec;
 mod formats;
 mod hostile;
+mod peers;
+mod raw;
 mod slack;
 mod slack_bot;
+mod smtp_peers;
 mod webhook;
 
 use std::io;

@@ -163,8 +163,8 @@ async fn https_on_a_plain_port_is_explained() {
     let channel = Channel::open(Settings::Webhook(WebhookSettings { url, ..settings(&server) })).unwrap();
     assert_outcome(
         &channel.attempt(&broken().letter("")).await,
-        "misconfigured",
-        "does not speak TLS on this port",
+        "deferred",
+        "what came was not TLS (the peer does not speak TLS on this port",
     );
 }
 
