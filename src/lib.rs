@@ -2,7 +2,7 @@
 //!
 //! Modules stand in the order in which data flows. A venue's frames become ticks (`feed`), the engine decides what
 //! they did to levels (`engine`), what it established is recorded together with whom it is told to (`store`,
-//! `outbox`), and then told (`deliver`). Everything up to `study` is pure; `daemon` owns the tasks, the clock and
+//! `outbox`), and then told (`deliver`). Everything up to `chart` is pure; `daemon` owns the tasks, the clock and
 //! the sockets.
 
 pub mod time;
@@ -18,6 +18,8 @@ pub mod engine;
 pub mod outbox;
 
 pub mod study;
+
+pub mod chart;
 
 pub mod store;
 

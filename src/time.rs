@@ -165,6 +165,16 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// The zone as traders call it, without its season (`CT`); other zones by their own abbreviation.
+#[must_use]
+pub fn zone_name(local: &jiff::ZonedDateTime) -> String {
+    match local.time_zone().iana_name() {
+        Some("America/Chicago") => "CT".to_owned(),
+        Some("America/New_York") => "ET".to_owned(),
+        Some(_) | None => local.strftime("%Z").to_string(),
+    }
+}
+
 /// Reads a duration such as `5s`, `250ms`, `10m`, `1h 30m` or `400d`.
 ///
 /// # Errors

@@ -99,7 +99,10 @@ pub fn main(path: Option<&Path>, args: &Args) -> Result<Exit, CliError> {
 }
 
 /// The rule that a name means. Levels of a rule for round numbers have the rule's name and their price.
-fn rule_of<'a>(config: &'a Config, name: &str) -> Result<&'a Rule, CliError> {
+///
+/// # Errors
+/// When no level has this name.
+pub fn rule_of<'a>(config: &'a Config, name: &str) -> Result<&'a Rule, CliError> {
     let is_of = |rule: &&Rule| {
         matches!(rule.source, Some(Source::Round { .. }))
             && name.strip_prefix(&*rule.name).is_some_and(|rest| rest.starts_with(' '))

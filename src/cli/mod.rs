@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the answer is no, 64 usage, 70 a defect, 74 input or output, 78 configuration.
 
 mod bar_file;
+pub mod chart;
 pub mod check;
 pub mod deliveries;
 pub mod demo;
@@ -109,6 +110,8 @@ enum Command {
     Level(level::Args),
     /// Say why a level fired, or why it stayed quiet
     Explain(explain::Args),
+    /// Draw a level among the prices of the last hours
+    Chart(chart::Args),
     /// Print the history
     Events(events::Args),
     /// Print the outbox
@@ -160,6 +163,7 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Command::Import(args) => import::main(config.as_deref(), &args),
         Command::Level(args) => level::main(config.as_deref(), &args),
         Command::Explain(args) => explain::main(config.as_deref(), &args),
+        Command::Chart(args) => chart::main(config.as_deref(), &args),
         Command::Events(args) => events::main(config.as_deref(), args),
         Command::Deliveries(args) => deliveries::main(config.as_deref(), &args),
         Command::Resend(args) => deliveries::resend(config.as_deref(), &args),

@@ -91,6 +91,7 @@ async fn test(name: &str, channel: &Channel, words: &Words) -> Vec<Answer> {
         late_after: std::time::Duration::from_secs(5),
         url: None,
         test: true,
+        picture: false,
     };
     let message = words.render(name, &event, &context);
     let mut answers = Vec::new();
@@ -102,6 +103,7 @@ async fn test(name: &str, channel: &Channel, words: &Words) -> Vec<Answer> {
             first_in_thread: None,
             thread_receipt: None,
             sent_at: clock.wall(),
+            picture: None,
         };
         let outcome = channel.attempt(&letter).await;
         answers.push(Answer { channel: name.to_owned(), to, outcome });

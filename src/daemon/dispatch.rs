@@ -16,6 +16,7 @@ use crate::daemon::bell::Bells;
 use crate::daemon::chain::Chain;
 use crate::daemon::clock::Clock;
 use crate::daemon::health::Health;
+use crate::daemon::picture;
 use crate::daemon::pulse::Pulse;
 use crate::daemon::watch::deliveries;
 use crate::daemon::words::Words;
@@ -221,6 +222,7 @@ impl Dispatch {
     /// One attempt, from its record to its end.
     async fn deliver(&self, due: &Due, health: &mut Health) -> Result<After, StoreError> {
         let post = &self.post;
+        let picture = picture::of(&self.channel, &due.event, &post.store, &post.zone).await;
         let context = Context {
             zone: post.zone.clone(),
             first_in_thread: due.first_in_thread.clone(),
@@ -228,6 +230,7 @@ impl Dispatch {
             late_after: LATE_AFTER.mul_f64(post.clock.speed()),
             url: None,
             test: false,
+            picture: picture.is_some(),
         };
         let message = self.words.render(&self.name, &due.event, &context);
         let thread_receipt = post.store.thread_receipt(due.id).await?;
@@ -239,6 +242,7 @@ impl Dispatch {
             first_in_thread: due.first_in_thread.as_ref(),
             thread_receipt: thread_receipt.as_deref(),
             sent_at: post.clock.wall(),
+            picture: picture.as_deref(),
         };
         let outcome = self.channel.attempt(&letter).await;
         let ended = post.clock.wall();

@@ -22,6 +22,7 @@ pub mod health;
 pub mod ingest;
 pub mod notify;
 pub mod past;
+pub mod picture;
 pub mod plan;
 pub mod pulse;
 pub mod rules;

@@ -7,8 +7,8 @@
 use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 
 use crate::deliver::answer::Discretion;
 use crate::deliver::smtp::server::Server;
@@ -16,6 +16,7 @@ use crate::deliver::smtp::{self, Connection, Envelope, Failure, Stage};
 use crate::deliver::{DeliverError, EmailSettings, Letter};
 use crate::event::EventId;
 use crate::outbox::Outcome;
+use crate::outbox::message::picture_id;
 use crate::time::Timestamp;
 
 /// The channel.
@@ -235,11 +236,23 @@ impl Email {
         ] {
             mail = mail.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
         }
-        let body =
-            MultiPart::alternative_plain_html(letter.message.text.clone(), letter.message.html.clone());
-        let mail = mail.multipart(body).map_err(|error| error.to_string())?;
+        let mail = mail.multipart(body(letter)).map_err(|error| error.to_string())?;
         Ok((envelope, mail.formatted()))
     }
+}
+
+/// The plain text first; then the HTML, together with the picture that it shows.
+fn body(letter: &Letter<'_>) -> MultiPart {
+    let (text, html) = (letter.message.text.clone(), letter.message.html.clone());
+    let Some(picture) = letter.picture else { return MultiPart::alternative_plain_html(text, html) };
+    let Ok(png) = ContentType::parse("image/png") else {
+        return MultiPart::alternative_plain_html(text, html);
+    };
+    let attached = Attachment::new_inline_with_name(picture_id(&letter.event.id), "chart.png".to_owned());
+    let shown = MultiPart::related()
+        .singlepart(SinglePart::html(html))
+        .singlepart(attached.body(picture.to_vec(), png));
+    MultiPart::alternative().singlepart(SinglePart::plain(text)).multipart(shown)
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, DeliverError> {

@@ -153,7 +153,11 @@ impl Run {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let status = {
             let mut pipes = pin!(async {
-                tokio::join!(tell(stdin, event), hear(stdout, &mut out), hear(stderr, &mut err));
+                tokio::join!(
+                    tell(stdin, event),
+                    hear(stdout, Keep::First, &mut out),
+                    hear(stderr, Keep::Last, &mut err)
+                );
             });
             let mut quiet = false;
             let status = tokio::select! {
@@ -206,16 +210,26 @@ async fn tell(pipe: Option<impl AsyncWrite + Unpin>, event: &str) {
     }
 }
 
+/// Which end of what a program prints is kept when there is too much of it.
+#[derive(Clone, Copy)]
+enum Keep {
+    First,
+    Last,
+}
+
 /// Reads to the end and keeps what there is room for.
-async fn hear(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+async fn hear(pipe: Option<impl AsyncRead + Unpin>, keep: Keep, kept: &mut Vec<u8>) {
     let Some(mut pipe) = pipe else { return };
     let mut chunk = [0; 4_096];
     while let Ok(read) = pipe.read(&mut chunk).await {
         if read == 0 {
             break;
         }
-        let room = OUTPUT_MAX.saturating_sub(kept.len());
-        kept.extend(chunk.iter().take(read.min(room)));
+        kept.extend(chunk.iter().take(read));
+        match keep {
+            Keep::First => kept.truncate(OUTPUT_MAX),
+            Keep::Last => drop(kept.drain(..kept.len().saturating_sub(OUTPUT_MAX))),
+        }
     }
 }
 

@@ -293,6 +293,8 @@ pub struct Letter<'a> {
     pub thread_receipt: Option<&'a str>,
     /// When this attempt is made, by the wall clock.
     pub sent_at: Timestamp,
+    /// A picture (PNG) for channels that show one; the message was rendered with its place.
+    pub picture: Option<&'a [u8]>,
 }
 
 /// A way to tell people. It makes single attempts; several at once are allowed.

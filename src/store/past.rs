@@ -72,14 +72,30 @@ impl History {
         contract: &str,
         since: Timestamp,
     ) -> Result<Vec<StoredBar>, StoreError> {
-        let since = since.as_nanos();
+        self.bars_between(instrument, contract, since, Timestamp::MAX).await
+    }
+
+    /// The same, of bars that began before a moment.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn bars_between(
+        &self,
+        instrument: &str,
+        contract: &str,
+        since: Timestamp,
+        before: Timestamp,
+    ) -> Result<Vec<StoredBar>, StoreError> {
+        let (since, before) = (since.as_nanos(), before.as_nanos());
         let rows = sqlx::query!(
             r#"select contract, length, start, front, open, high, low, close, volume, value, square, rank
                from bars where instrument = ?1 and (contract = ?2 or (?2 = '' and front = 1)) and start >= ?3
+                   and start < ?4
                order by start, length, rank desc"#,
             instrument,
             contract,
-            since
+            since,
+            before
         )
         .fetch_all(self.readers())
         .await?;

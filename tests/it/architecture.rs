@@ -55,6 +55,7 @@ const PURE_CRATES: &[&str] = &[
     "humantime",
     "jiff",
     "minijinja",
+    "resvg",
     "secrecy",
     "serde",
     "serde_json",

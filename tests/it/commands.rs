@@ -14,7 +14,7 @@ use crate::support::{Home, Running, until};
 
 /// 2024-11-25T13:56:00Z, in an open session of RTYZ4.
 const START_MS: i64 = 1_732_542_960_000;
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "",
     "run",
     "demo",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 14] = [
     "import",
     "level",
     "explain",
+    "chart",
     "events",
     "deliveries",
     "resend",

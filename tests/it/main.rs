@@ -13,6 +13,7 @@
 
 mod architecture;
 mod calm;
+mod charts;
 mod commands;
 mod configuration;
 mod derived;

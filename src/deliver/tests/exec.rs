@@ -133,6 +133,8 @@ async fn a_program_that_reads_nothing_does_not_fail_by_that() {
 async fn a_flood_of_output_is_read_to_a_limit_and_does_not_stop_the_program() {
     let flood = "yes '' | head -c 300000; yes 'error' | head -c 300000 >&2; echo $1";
     assert_outcome(&Program::new(flood).run(&broken(), DEADLINE).await, "accepted", "ok");
+    let last = "yes 'error' | head -c 300000 >&2; echo 'the last word' >&2; exit 1";
+    assert_outcome(&Program::new(last).run(&broken(), DEADLINE).await, "deferred", "status 1: the last word");
     let long = "head -c 100000 /dev/zero | tr '\\0' 'x'; exit 0";
     let outcome = Program::new(long).run(&broken(), DEADLINE).await;
     assert_outcome(&outcome, "accepted", "xxx");

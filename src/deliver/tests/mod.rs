@@ -55,6 +55,7 @@ impl Post {
             first_in_thread: self.first.as_ref(),
             thread_receipt: self.receipt.as_deref(),
             sent_at: self.sent_at,
+            picture: None,
         }
     }
 }

@@ -84,19 +84,30 @@ impl Mail {
         header(&self.data, name)
     }
 
-    /// The body of the part of this type (`text/plain`), decoded.
+    /// The body of the first part of this type (`text/plain`), decoded.
     #[must_use]
     pub fn part(&self, media_type: &str) -> Option<String> {
-        let content_type = self.header("Content-Type")?;
-        let boundary = content_type.split("boundary=").nth(1)?.split(';').next()?.trim_matches('"');
-        let delimiter = format!("--{boundary}");
-        let part = self.data.split(delimiter.as_str()).skip(1).find(|part| {
-            header(part.trim_start(), "Content-Type").is_some_and(|kind| kind.starts_with(media_type))
-        })?;
-        let part = part.trim_start();
-        let body = part.split_once("\r\n\r\n")?.1;
-        Some(decoded(body, header(part, "Content-Transfer-Encoding").as_deref()))
+        let bytes = self.bytes(media_type)?;
+        Some(String::from_utf8_lossy(&bytes).replace("\r\n", "\n"))
     }
+
+    /// The same for what is no text (`image/png`).
+    #[must_use]
+    pub fn bytes(&self, media_type: &str) -> Option<Vec<u8>> {
+        part(&self.data, media_type)
+    }
+}
+
+/// Parts may be made of parts.
+fn part(text: &str, media_type: &str) -> Option<Vec<u8>> {
+    let content_type = header(text, "Content-Type")?;
+    let body = text.split_once("\r\n\r\n")?.1;
+    if content_type.starts_with(media_type) {
+        return Some(decoded(body, header(text, "Content-Transfer-Encoding").as_deref()));
+    }
+    let boundary = content_type.split("boundary=").nth(1)?.split(';').next()?.trim_matches('"');
+    let delimiter = format!("--{boundary}");
+    body.split(delimiter.as_str()).skip(1).find_map(|inner| part(inner.trim_start(), media_type))
 }
 
 fn header(text: &str, name: &str) -> Option<String> {
@@ -107,13 +118,12 @@ fn header(text: &str, name: &str) -> Option<String> {
     })
 }
 
-fn decoded(body: &str, encoding: Option<&str>) -> String {
-    let bytes = match encoding {
+fn decoded(body: &str, encoding: Option<&str>) -> Vec<u8> {
+    match encoding {
         Some("base64") => BASE64.decode(body.split_whitespace().collect::<String>()).unwrap_or_default(),
         Some("quoted-printable") => unquoted(&body.replace("=\r\n", "")),
         Some(_) | None => body.as_bytes().to_vec(),
-    };
-    String::from_utf8_lossy(&bytes).replace("\r\n", "\n")
+    }
 }
 
 /// `=E2` becomes its byte; what is no such code stays.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use minijinja::{AutoEscape, Environment, context};
 
 use crate::event::{Event, Severity};
-use crate::outbox::message::{Context, Parts, inert};
+use crate::outbox::message::{Context, Parts, inert, picture_id};
 
 const NAME: &str = "mail.html";
 /// Steps of the template engine; the template needs a few hundred.
@@ -38,6 +38,7 @@ fn render(event: &Event, context: &Context, parts: &Parts) -> Option<String> {
         meaning => parts.meaning,
         kind => event.kind.as_str(),
         colour => colour(event.severity),
+        picture => context.picture.then(|| picture_id(&event.id)),
         facts => facts,
         page => context.url.as_deref().map(|url| inert::line(url, 1_000)).filter(|url| link(url)),
     };

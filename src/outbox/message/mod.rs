@@ -43,6 +43,22 @@ pub struct Context {
     pub url: Option<String>,
     /// A test of the channel: nothing happened.
     pub test: bool,
+    /// A picture goes with the mail, under the name [`picture_id`].
+    pub picture: bool,
+}
+
+/// The event's fact in one line, as every message says it first.
+#[must_use]
+pub fn fact(event: &Event) -> String {
+    sentence::what(event)
+}
+
+/// The name by which a mail's HTML refers to the picture beside it (`Content-ID`). Letters, digits, `-`, `.`, `@`.
+#[must_use]
+pub fn picture_id(id: &EventId) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let clean: String = id.as_str().chars().filter(is_plain).collect();
+    format!("chart.{clean}@breakwatch")
 }
 
 /// An event in all the forms in which it is sent.
@@ -79,12 +95,6 @@ impl Message {
             body: None,
         }
     }
-}
-
-/// What happened, in one sentence without its time.
-#[must_use]
-pub fn fact(event: &Event) -> String {
-    sentence::what(event)
 }
 
 /// What all forms are made of.

@@ -26,6 +26,7 @@ pub(crate) fn context() -> Context {
         late_after: Duration::from_secs(30),
         url: Some("http://127.0.0.1:8787/thread/2500".to_owned()),
         test: false,
+        picture: false,
     }
 }
 

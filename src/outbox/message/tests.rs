@@ -72,6 +72,16 @@ fn the_mail_and_the_slack_message_say_the_same_as_the_text() {
 }
 
 #[test]
+fn the_html_has_a_place_for_a_picture_only_when_there_is_one() {
+    let event = sample::event(Kind::LevelBroken);
+    let html = |picture| Message::render(&event, &Context { picture, ..sample::context() }).html;
+    assert!(!html(false).contains("<img"));
+    let (shown, id) = (html(true), picture_id(&event.id));
+    assert!(shown.contains(&format!("<img src=\"cid:{id}\" alt=\"Chart: RTY broke 2,500.0 up")), "{shown}");
+    assert_eq!(picture_id(&EventId::from("a>\r\nBcc: b".to_owned())), "chart.aBccb@breakwatch");
+}
+
+#[test]
 fn the_html_mail_and_the_slack_blocks_look_as_reviewed() {
     let message = render(&sample::event(Kind::LevelBroken));
     insta::assert_snapshot!("broken_html", message.html);

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::ZonedDateTime;
 use jiff::tz::TimeZone;
 
-use crate::time::Timestamp;
+use crate::time::{Timestamp, zone_name};
 
 /// To the second: `14:31:07 CT`.
 #[must_use]
@@ -32,15 +31,6 @@ pub fn moment(t: Timestamp, zone: &TimeZone) -> String {
 #[must_use]
 pub fn utc(t: Timestamp) -> String {
     format!("{} UTC", t.to_jiff().strftime("%Y-%m-%d %H:%M:%S%.3f"))
-}
-
-/// The zone as traders call it, without its season; other zones by their own abbreviation.
-fn zone_name(local: &ZonedDateTime) -> String {
-    match local.time_zone().iana_name() {
-        Some("America/Chicago") => "CT".to_owned(),
-        Some("America/New_York") => "ET".to_owned(),
-        Some(_) | None => local.strftime("%Z").to_string(),
-    }
 }
 
 /// In the two largest units: `4 ms`, `12 s`, `2 min 5 s`, `3 h 10 min`, `2 d 4 h`.

@@ -77,6 +77,7 @@ fn context(test: bool) -> Context {
         late_after: Duration::from_secs(30),
         url: Some("http://127.0.0.1:8787/thread/2500".to_owned()),
         test,
+        picture: false,
     }
 }
 
