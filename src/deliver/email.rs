@@ -19,6 +19,9 @@ use crate::outbox::Outcome;
 use crate::outbox::message::picture_id;
 use crate::time::Timestamp;
 
+/// The longest id that stands in a header: a line of one is at most 998 bytes long.
+const ID_MAX: usize = 400;
+
 /// The channel.
 pub struct Email {
     from: Mailbox,
@@ -244,7 +247,10 @@ impl Email {
 /// The plain text first; then the HTML, together with the picture that it shows.
 fn body(letter: &Letter<'_>) -> MultiPart {
     let (text, html) = (letter.message.text.clone(), letter.message.html.clone());
-    let Some(picture) = letter.picture else { return MultiPart::alternative_plain_html(text, html) };
+    // Words of one's own may do without it.
+    let Some(picture) = letter.picture.filter(|_| html.contains("cid:")) else {
+        return MultiPart::alternative_plain_html(text, html);
+    };
     let Ok(png) = ContentType::parse("image/png") else {
         return MultiPart::alternative_plain_html(text, html);
     };
@@ -262,8 +268,8 @@ fn mailbox(text: &str) -> Result<Mailbox, DeliverError> {
 /// The event's id as a message id. Ids are made of letters, digits, `-` and `.`; whatever else a database might
 /// hold is left out, so that no header is ever ended early.
 fn message_id(id: &EventId, domain: &str) -> String {
-    let clean: String =
-        id.as_str().chars().filter(|&c| c.is_ascii_alphanumeric() || c == '-' || c == '.').collect();
+    let allowed = |c: &char| c.is_ascii_alphanumeric() || *c == '-' || *c == '.';
+    let clean: String = id.as_str().chars().filter(allowed).take(ID_MAX).collect();
     format!("<{clean}@{domain}>")
 }
 

@@ -66,7 +66,7 @@ fn what_is_wrong_with_a_template_is_told_with_its_channel_and_key() {
     assert_snapshot!(wrong(&hook("format = \"alertmanager\"\ntemplate = { body = \"[]\" }")), @r#"test.toml: channel "w": template.body: cannot be written here: what ends an alert must carry the labels with which it began; change the words in Alertmanager"#);
     assert_snapshot!(wrong(&hook("format = \"ntfy\"\ntopic = \"x\"\ntemplate = { body = \"{}\" }")), @r#"test.toml: channel "w": template.body: cannot be written here: its topic is a secret, so the body is made here; write subject and text"#);
     assert_snapshot!(wrong(&hook("format = \"tradingview\"\ntemplate = { body = \"{{ticker}} {{open}}\" }")), @r#"test.toml: channel "w": template.body: line 1: there is no "open" here: it is about TradingView's charts and strategies; there are ticker, exchange, close, price, level, volume, time, timenow, side and direction"#);
-    assert_snapshot!(wrong("[[channel]]\nname = \"c\"\nkind = \"console\"\ntemplate = { text = \"x\" }\n"), @r#"test.toml: channel "c": unknown key "template"; known: name, kind"#);
+    assert_snapshot!(wrong("[[channel]]\nname = \"c\"\nkind = \"console\"\ntemplate = { text = \"x\" }\n"), @r#"test.toml: channel "c": unknown key "template"; known: name, kind, group_wait, rate, quiet"#);
 }
 
 #[test]

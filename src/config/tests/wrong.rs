@@ -302,7 +302,7 @@ fn a_program_is_named_by_its_whole_path() {
     assert_snapshot!(exec("command = \"notify --now\""), @r#"test.toml: channel "s": command: "notify --now" does not begin with /; a program is named by its whole path, its arguments apart"#);
     assert_snapshot!(exec("command = [\"/usr/bin/notify\", 3]"), @r#"test.toml: channel "s": command: 3 is not a text in quotes"#);
     assert_snapshot!(exec("command = [\"/usr/bin/notify\", \"a\\nb\"]"), @r#"test.toml: channel "s": command: "a\nb" contains control characters"#);
-    assert_snapshot!(exec("command = [\"/bin/x\"]\nurl = \"x\""), @r#"test.toml: channel "s": unknown key "url"; known: name, kind, command, timeout"#);
+    assert_snapshot!(exec("command = [\"/bin/x\"]\nurl = \"x\""), @r#"test.toml: channel "s": unknown key "url"; known: name, kind, command, timeout, group_wait, rate, quiet"#);
 }
 
 #[test]

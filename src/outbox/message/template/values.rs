@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::event::{Event, Px, Side};
 use crate::outbox::message::formats::{is_link, tradingview};
-use crate::outbox::message::{Context, Parts, inert, text, when};
+use crate::outbox::message::{Context, Parts, inert, picture_id, text, when};
 
 /// The exchange (ISO 10383) of each configured instrument, by its root.
 pub type Exchanges = BTreeMap<String, String>;
@@ -56,6 +56,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("url", "where that was said, when it is a web address"),
     ("tags", "the level's tags: a list"),
     ("page", "the thread's page"),
+    ("picture", "in a mail with a chart, what an image's `src` says after `cid:`"),
     ("id", "the event's id, the same on every attempt"),
     ("thread", "the thread's id"),
     ("numbers", "what belongs to the kind: `numbers.day_change`, `numbers.next_above`, `numbers.detail`"),
@@ -197,6 +198,7 @@ fn about(event: &Event, context: &Context) -> serde_json::Value {
         "said_by": line(&event.about.said_by, NAME_MAX),
         "url": event.about.url.as_deref().filter(|url| is_link(url)),
         "tags": tags.collect::<Vec<_>>(),
+        "picture": context.picture.then(|| picture_id(&event.id)),
         "page": context.url.as_deref().filter(|url| is_link(url)),
         "id": inert::line(event.id.as_str(), NAME_MAX),
         "thread": inert::line(event.thread.as_str(), NAME_MAX),
