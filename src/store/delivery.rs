@@ -158,6 +158,7 @@ impl Store {
         held: &Held,
     ) -> Result<Vec<Due>, StoreError> {
         let now = now.as_nanos();
+        // In the order of the index, so that a long queue is not read and sorted for every look at its front.
         let (quiet, paused) = (held.all_but_urgent, json(&held.paused)?);
         let rows = sqlx::query!(
             r#"select d.id, d.target, d.attempts, d.opened_at, d.due_at, d.urgent as "urgent: bool", e.seq,
@@ -165,7 +166,7 @@ impl Store {
                    (select f.id from events f join deliveries g on g.event = f.seq and g.channel = d.channel
                         and g.carried_by is null
                     where f.thread = e.thread and f.seq < e.seq order by f.seq limit 1) as "first_in_thread: String"
-               from deliveries d join events e on e.seq = d.event
+               from deliveries d indexed by deliveries_to_send join events e on e.seq = d.event
                where d.channel = ?1 and d.state = 'due' and d.carried_by is null and d.due_at <= ?2
                    and (d.urgent = 1 or not ?4)
                    and not exists
