@@ -233,7 +233,8 @@ impl Dispatch {
             picture: picture.is_some(),
         };
         let message = self.words.render(&self.name, &due.event, &context);
-        let thread_receipt = post.store.thread_receipt(due.id).await?;
+        let thread_receipt =
+            if self.channel.answers() { post.store.thread_receipt(due.id).await? } else { None };
         let attempt = post.store.begin_attempt(due.id, post.clock.wall()).await?;
         let letter = Letter {
             event: &due.event,

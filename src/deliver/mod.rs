@@ -338,6 +338,15 @@ impl Channel {
         }
     }
 
+    /// Whether a message answers to an earlier one of its thread by what the peer said of that one.
+    #[must_use]
+    pub const fn answers(&self) -> bool {
+        match self {
+            Self::Slack(slack) => slack.answers(),
+            Self::Console(_) | Self::Email(_) | Self::Webhook(_) | Self::Exec(_) => false,
+        }
+    }
+
     /// One delivery each: the recipients of a mail, one empty text for other channels.
     #[must_use]
     pub fn targets(&self) -> Vec<String> {

@@ -134,6 +134,11 @@ struct Bot {
 }
 
 impl Slack {
+    /// A bot's messages do.
+    pub(super) const fn answers(&self) -> bool {
+        self.bot.is_some()
+    }
+
     pub(super) fn open(settings: SlackSettings) -> Result<Self, DeliverError> {
         let (url, bot, secrets) = match settings.way {
             SlackWay::Webhook { url } => (url, None, Vec::new()),
