@@ -406,3 +406,6 @@ enum Round {
     /// The channel is set up wrongly and pauses for so long.
     Paused(Duration),
 }
+
+#[cfg(test)]
+mod tests;
