@@ -3,6 +3,8 @@
 //!
 //! One look-up, never a retry: when to ask again is the session's business. No secret reaches an error.
 
+pub mod projectx;
+
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -50,7 +52,10 @@ pub struct At {
 
 /// A venue's interface, with what it said so far.
 #[derive(Debug)]
-pub enum Account {}
+pub enum Account {
+    /// ProjectX: TopstepX and other prop firms.
+    Projectx(Box<projectx::Projectx>),
+}
 
 impl Account {
     /// Asks for what the next connection needs; `wires` are what is wanted, named as the calendar and the configuration
@@ -58,14 +63,21 @@ impl Account {
     ///
     /// # Errors
     /// When the venue refuses, does not answer, or wants to be left alone.
-    #[expect(clippy::unused_async, reason = "every venue is asked over the network")]
     pub async fn ready(
         &mut self,
         http: &reqwest::Client,
         wires: Vec<Wire>,
         at: At,
     ) -> Result<Ready, AccountError> {
-        let (_, _, _) = (http, wires, at);
-        match *self {}
+        match self {
+            Self::Projectx(account) => account.ready(http, wires, at).await,
+        }
+    }
+
+    /// Another value of a secret, for the next look-up.
+    pub fn set_secret(&mut self, name: &str, secret: SecretString) {
+        match self {
+            Self::Projectx(account) => account.set_secret(name, secret),
+        }
     }
 }

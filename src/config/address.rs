@@ -30,6 +30,18 @@ pub(super) fn check_channel(text: &str) -> Result<(), Refusal> {
     }
 }
 
+/// Checks the address of a feed's REST interface: `https://`, or `http://` to loopback.
+pub(super) fn check_api(text: &str) -> Result<(), Refusal> {
+    const RIGHT: &str = "an interface's address is https://…, or http://… to loopback";
+    let url = parse(text, RIGHT)?;
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_near(&url, is_loopback) => Ok(()),
+        "http" => Err(format!("http:// to {} would not be encrypted; {RIGHT}", host(&url)).into()),
+        scheme => Err(format!("{scheme}:// is not allowed; {RIGHT}").into()),
+    }
+}
+
 /// Whether a host name or address is this machine.
 pub(super) fn is_loopback_host(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -101,6 +113,17 @@ mod tests {
             "http://localhost.example.com/",
         ] {
             check_channel(bad).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_key_is_sent_to_this_machine_or_encrypted() {
+        for good in ["https://api.example.com", "http://127.0.0.1:8/", "http://localhost:8"] {
+            check_api(good).unwrap();
+        }
+        for bad in ["http://10.1.2.3/", "http://example.com", "wss://example.com", "https://u:p@example.com"]
+        {
+            check_api(bad).unwrap_err();
         }
     }
 

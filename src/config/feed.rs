@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::file::{FEED, Shape};
+use super::file::{FEED, MASSIVE, PROJECTX, Shape};
 use super::instrument::Instruments;
 use super::problem::{ProblemKind, Refusal, quoted, shown};
 use super::secret::{SecretSource, secret};
 use super::section::{Section, table};
-use super::spec::{SYMBOL, Texts, names, parse_template, spec};
-use super::value;
+use super::spec::{SYMBOL, Texts, names, parse_template, silences, spec};
+use super::{address, value};
+use crate::account::projectx as account;
 use crate::feed::json::spec::{Spec, Template};
+use crate::feed::{massive, projectx};
 use crate::market::instrument::Instrument;
 use crate::market::symbol::{ContractMonth, Symbol};
 use crate::market::tick::InstrumentId;
@@ -42,6 +44,15 @@ pub struct FeedConfig {
 pub enum Speech {
     /// Any JSON-over-WebSocket source, by description.
     Json(Box<Spec>),
+    /// Massive, formerly Polygon.io.
+    Massive(massive::Setup),
+    /// ProjectX: TopstepX and other prop firms.
+    Projectx {
+        /// The market hub.
+        hub: projectx::Setup,
+        /// The interface that is asked before a connection.
+        account: account::Setup,
+    },
 }
 
 impl Speech {
@@ -50,6 +61,16 @@ impl Speech {
     pub fn tells_apart(&self) -> bool {
         match self {
             Self::Json(spec) => spec.trade.symbol.is_some(),
+            Self::Massive(_) | Self::Projectx { .. } => true,
+        }
+    }
+
+    /// The key under which a secret stands in the configuration.
+    #[must_use]
+    pub fn secret_key(&self, name: &str) -> String {
+        match self {
+            Self::Json(_) => format!("secrets.{name}"),
+            Self::Massive(_) | Self::Projectx { .. } => name.to_owned(),
         }
     }
 }
@@ -67,10 +88,15 @@ pub struct FeedInstrument {
 
 /// Which keys a feed of this kind has.
 pub(super) fn shape(feed: &Table) -> Result<&'static Shape, Refusal> {
-    const LATER: &[&str] = &["dxlink", "massive", "tradovate", "projectx", "schwab", "ibkr"];
+    const LATER: &[&str] = &["dxlink", "tradovate", "schwab", "ibkr"];
+    const KINDS: &[(&str, &Shape)] = &[("json", &FEED), ("massive", &MASSIVE), ("projectx", &PROJECTX)];
     match feed.get("kind") {
-        Some(kind) => value::choice(&[("json", &FEED)], LATER)(kind),
-        None => Err(Refusal { kind: ProblemKind::Missing, text: "is missing; available: json".into() }),
+        Some(kind) => value::choice(KINDS, LATER)(kind),
+        None => {
+            let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
+            let text = format!("is missing; available: {}", names.join(", "));
+            Err(Refusal { kind: ProblemKind::Missing, text })
+        }
     }
 }
 
@@ -91,8 +117,20 @@ pub(super) fn feed(
     dir: &Path,
 ) -> Option<FeedConfig> {
     let name = feed.require("name", "every feed has a name", value::name);
-    let secrets = secrets(feed, dir);
     let subscriptions = subscriptions(feed, instruments, near_year);
+    let extra_roots = feed.read("ca_file", value::line).map(|path| dir.join(path));
+    let (speech, secrets) = match feed.get("kind").and_then(Value::as_str) {
+        Some("massive") => massive(feed, dir)?,
+        Some("projectx") => projectx(feed, dir)?,
+        Some(_) | None => json(feed, &subscriptions, dir)?,
+    };
+    Some(FeedConfig { name: name?, speech, subscriptions, secrets, extra_roots })
+}
+
+type Spoken = (Speech, BTreeMap<String, SecretSource>);
+
+fn json(feed: &Section<'_>, subscriptions: &[FeedInstrument], dir: &Path) -> Option<Spoken> {
+    let secrets = secrets(feed, dir);
     let texts = Texts { secrets: &secrets, one_symbol: subscriptions.len() <= 1 };
     let spec = spec(feed, &texts);
     if let (Some(spec), false) = (&spec, texts.one_symbol) {
@@ -106,9 +144,56 @@ pub(super) fn feed(
             feed.refuse_at(place, Refusal { kind: ProblemKind::Missing, text });
         }
     }
-    let extra_roots = feed.read("ca_file", value::line).map(|path| dir.join(path));
-    let speech = Speech::Json(Box::new(spec?));
-    Some(FeedConfig { name: name?, speech, subscriptions, secrets, extra_roots })
+    Some((Speech::Json(Box::new(spec?)), secrets))
+}
+
+fn massive(feed: &Section<'_>, dir: &Path) -> Option<Spoken> {
+    let secrets = one_secret(feed, massive::KEY, dir);
+    let url = feed.read("url", feed_url).unwrap_or_else(|| massive::URL.to_owned());
+    let says_delayed = url.split('/').nth(2) == Some(massive::DELAYED_HOST);
+    let delayed = feed.read("delayed", value::flag);
+    if says_delayed && delayed == Some(false) {
+        feed.refuse("delayed", format!("is false, but {} serves delayed prices only", massive::DELAYED_HOST));
+    }
+    let quotes = feed.read("quotes", value::flag).unwrap_or(true);
+    let (transport_silence, market_silence) = silences(feed);
+    let delayed = says_delayed || delayed == Some(true);
+    let setup = massive::Setup { url, delayed, quotes, transport_silence, market_silence };
+    Some((Speech::Massive(setup), secrets?))
+}
+
+fn projectx(feed: &Section<'_>, dir: &Path) -> Option<Spoken> {
+    let user = feed.require("user", "the name that you log in with", value::line);
+    let secrets = one_secret(feed, account::KEY, dir);
+    let api = feed.read("api", |value| {
+        let api = value::line(value)?;
+        address::check_api(&api)?;
+        Ok(api)
+    });
+    let hub = feed.read("hub", feed_url);
+    for (here, there, key) in [(&api, &hub, "hub"), (&hub, &api, "api")] {
+        if here.is_some() && there.is_none() && feed.get(key).is_none() {
+            let text = "is missing; another firm has both, an api and a hub".into();
+            feed.refuse(key, Refusal { kind: ProblemKind::Missing, text });
+        }
+    }
+    let (transport_silence, market_silence) = silences(feed);
+    let hub = hub.unwrap_or_else(|| projectx::HUB.to_owned());
+    let hub = projectx::Setup { hub, transport_silence, market_silence };
+    let account = account::Setup { api: api.unwrap_or_else(|| account::API.to_owned()), user: user? };
+    Some((Speech::Projectx { hub, account }, secrets?))
+}
+
+fn feed_url(value: &Value) -> Result<String, Refusal> {
+    let url = value::line(value)?;
+    address::check_feed(&url)?;
+    Ok(url)
+}
+
+/// The one secret of a feed.
+fn one_secret(feed: &Section<'_>, key: &'static str, dir: &Path) -> Option<BTreeMap<String, SecretSource>> {
+    let source = feed.require(key, "like { credential = \"api-key\" }", Ok)?;
+    Some(BTreeMap::from([(key.to_owned(), secret(feed, key, source, dir)?)]))
 }
 
 fn secrets(feed: &Section<'_>, dir: &Path) -> BTreeMap<String, SecretSource> {

@@ -86,6 +86,38 @@ pub(super) const FEED: Shape = shape(
         "day",
     ],
 );
+/// `[[feed]]` with `kind = "massive"`
+pub(super) const MASSIVE: Shape = shape(
+    "feed.massive",
+    &[
+        "name",
+        "kind",
+        "api_key",
+        "instruments",
+        "url",
+        "delayed",
+        "quotes",
+        "transport_silence",
+        "market_silence",
+        "ca_file",
+    ],
+);
+/// `[[feed]]` with `kind = "projectx"`
+pub(super) const PROJECTX: Shape = shape(
+    "feed.projectx",
+    &[
+        "name",
+        "kind",
+        "user",
+        "api_key",
+        "instruments",
+        "api",
+        "hub",
+        "transport_silence",
+        "market_silence",
+        "ca_file",
+    ],
+);
 /// An item of `greet`
 pub(super) const GREET: Shape = shape("feed.greet", &["send", "expect"]);
 /// `heartbeat = { … }`
@@ -283,6 +315,8 @@ pub(super) const SHAPES: &[&Shape] = &[
     &ROLL,
     &BASIS,
     &FEED,
+    &MASSIVE,
+    &PROJECTX,
     &GREET,
     &HEARTBEAT,
     &TRADE,

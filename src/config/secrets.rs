@@ -77,7 +77,7 @@ impl Config {
                 Ok(secret) => {
                     values.insert(name.clone(), secret);
                 }
-                Err(e) => wrong.push(self.unread(&place, &format!("secrets.{name}"), chain(&e))),
+                Err(e) => wrong.push(self.unread(&place, &feed.speech.secret_key(name), chain(&e))),
             }
         }
         let mut extra_roots = None;
@@ -97,7 +97,7 @@ impl Config {
             let place = format!("feed {}", quoted(&feed.name));
             for (name, source) in &feed.secrets {
                 let text = source.warning();
-                open.extend(text.map(|text| self.unread(&place, &format!("secrets.{name}"), text)));
+                open.extend(text.map(|text| self.unread(&place, &feed.speech.secret_key(name), text)));
             }
         }
         for channel in &self.channels {

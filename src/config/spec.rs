@@ -117,6 +117,15 @@ fn literal(part: &Part) -> Option<&str> {
     }
 }
 
+/// How long a feed may say nothing at all, and tell no print in an open session.
+pub(super) fn silences(feed: &Section<'_>) -> (Duration, Duration) {
+    let period = |key| feed.read(key, value::duration_in(PERIOD));
+    (
+        period("transport_silence").unwrap_or(TRANSPORT_SILENCE),
+        period("market_silence").unwrap_or(MARKET_SILENCE),
+    )
+}
+
 /// How a feed is spoken to. `None` when something is wrong with it, which then has been told.
 pub(super) fn spec(feed: &Section<'_>, texts: &Texts<'_>) -> Option<Spec> {
     let url = feed.require("url", "like \"wss://stream.example.com/futures\"", |v| texts.url(v));
@@ -125,15 +134,16 @@ pub(super) fn spec(feed: &Section<'_>, texts: &Texts<'_>) -> Option<Spec> {
     let trade = trade(feed);
     let quote = feed.section("quote", &QUOTE).and_then(|quote| quote_at(&quote, trade.as_ref()));
     let day = feed.section("day", &DAY).and_then(|day| day_at(&day, trade.as_ref()));
-    let period = |key| feed.read(key, value::duration_in(PERIOD));
+    let ws_ping = feed.read("ws_ping", value::duration_in(PERIOD));
+    let (transport_silence, market_silence) = silences(feed);
     Some(Spec {
         headers: feed.read("headers", |v| texts.headers(v)).unwrap_or_default(),
         greet: greet(feed, texts),
         refuse: feed.read("refuse", conditions).unwrap_or_default(),
         heartbeat: heartbeat(feed, texts),
-        ws_ping: period("ws_ping"),
-        transport_silence: period("transport_silence").unwrap_or(TRANSPORT_SILENCE),
-        market_silence: period("market_silence").unwrap_or(MARKET_SILENCE),
+        ws_ping,
+        transport_silence,
+        market_silence,
         realtime: feed.read("realtime", realtime).unwrap_or(Realtime::Always(true)),
         url: url?,
         subscribe: subscribe?,

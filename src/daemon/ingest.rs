@@ -317,6 +317,9 @@ impl Ingest {
             match secret.source.read(&BTreeMap::new(), None).await {
                 Ok(value) => {
                     secret.read_at = now;
+                    if let Some(account) = &mut self.driver.account {
+                        account.set_secret(&secret.name, value.clone());
+                    }
                     self.driver.session.protocol().set_secret(&secret.name, value);
                 }
                 Err(error) => {

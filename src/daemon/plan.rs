@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::account::{self, Account};
 use crate::config::Config;
 use crate::config::channel::ChannelConfig;
 use crate::config::feed::{FeedConfig, Speech};
@@ -21,6 +22,8 @@ use crate::deliver::Settings;
 use crate::engine::{self, FeedSetup, Rolls, Setup};
 use crate::feed::json::Json;
 use crate::feed::json::spec::Spec;
+use crate::feed::massive::{self, Massive};
+use crate::feed::projectx::{self, Projectx};
 use crate::feed::session::{self, Session};
 use crate::feed::venue::Venue;
 use crate::market::tick::FeedId;
@@ -113,6 +116,7 @@ fn driver(
         let instrument = config.instruments.get(subscription.instrument.index())?.clone();
         Some(Subscribed { subscription: subscription.clone(), instrument })
     });
+    let account = account(&feed.speech, &secrets.values);
     let venue = venue(&feed.speech, secrets.values, clock);
     let limits = session_limits(clock);
     Some(FeedDriver {
@@ -120,7 +124,7 @@ fn driver(
         id,
         session: Session::new(id, venue, limits),
         subscribed: subscribed.collect(),
-        account: None,
+        account,
         tells_apart: feed.speech.tells_apart(),
         extra_roots: secrets.extra_roots,
         perishable: perishable(feed, clock),
@@ -138,7 +142,33 @@ fn venue(speech: &Speech, secrets: BTreeMap<String, SecretString>, clock: &Clock
             let spec = Spec { market_silence, ..spec.as_ref().clone() };
             Venue::Json(Box::new(Json::new(spec, Vec::new(), secrets)))
         }
+        Speech::Massive(setup) => {
+            let market_silence = silence(setup.market_silence, clock);
+            let setup = massive::Setup { market_silence, ..setup.clone() };
+            Venue::Massive(Box::new(Massive::new(setup, taken(&secrets, massive::KEY))))
+        }
+        Speech::Projectx { hub, account: _ } => {
+            let market_silence = silence(hub.market_silence, clock);
+            Venue::Projectx(Box::new(Projectx::new(projectx::Setup { market_silence, ..hub.clone() })))
+        }
     }
+}
+
+/// What is asked before a connection.
+fn account(speech: &Speech, secrets: &BTreeMap<String, SecretString>) -> Option<Account> {
+    match speech {
+        Speech::Json(_) | Speech::Massive(_) => None,
+        Speech::Projectx { hub: _, account } => {
+            let key = taken(secrets, account::projectx::KEY);
+            let asked = account::projectx::Projectx::new(account.clone(), key);
+            Some(Account::Projectx(Box::new(asked)))
+        }
+    }
+}
+
+/// A secret by its name; the configuration requires it.
+fn taken(secrets: &BTreeMap<String, SecretString>, name: &str) -> SecretString {
+    secrets.get(name).cloned().unwrap_or_default()
 }
 
 /// Silence of the market is measured on the real clock. However fast a rehearsal goes, its venue and this machine may

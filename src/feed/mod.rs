@@ -8,6 +8,8 @@ pub mod backoff;
 pub mod continuity;
 pub mod drops;
 pub mod json;
+pub mod massive;
+pub mod projectx;
 pub mod protocol;
 pub mod session;
 pub mod venue;

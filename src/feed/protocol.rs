@@ -107,6 +107,11 @@ pub trait Protocol {
     /// Whether a tick is of the contract that is watched; one that is only looked at before its time breaks no silence.
     fn is_in_force(&self, tick: &Tick) -> bool;
 
+    /// What a market that stays silent may mean at this venue, for people; nothing when it means nothing special.
+    fn silence_hint(&self) -> String {
+        String::new()
+    }
+
     /// It is time for a heartbeat.
     fn beat(&mut self, reply: &mut Reply);
 

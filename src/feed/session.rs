@@ -333,7 +333,8 @@ impl<P: Protocol> Session<P> {
         if was_quiet {
             out.push(Output::Close);
             let detail = "connected, but no print came in an open session, nor after a new subscription";
-            return self.down(Loss::MarketSilent, detail, None, now, out);
+            let detail = format!("{detail}{}", self.protocol.silence_hint());
+            return self.down(Loss::MarketSilent, &detail, None, now, out);
         }
         out.push(self.link(LinkState::Quiet, now));
         out.push(Output::Note(Note::Resubscribed));

@@ -4,6 +4,8 @@ use secrecy::SecretString;
 
 use crate::feed::drops::Drops;
 use crate::feed::json::Json;
+use crate::feed::massive::Massive;
+use crate::feed::projectx::Projectx;
 use crate::feed::protocol::{Frame, Protocol, Reply, Request, Timing, Wire};
 use crate::market::tick::Tick;
 use crate::time::Timestamp;
@@ -13,18 +15,26 @@ use crate::time::Timestamp;
 pub enum Venue {
     /// Any JSON-over-WebSocket source, by description.
     Json(Box<Json>),
+    /// Massive, formerly Polygon.io.
+    Massive(Box<Massive>),
+    /// ProjectX: TopstepX and other prop firms.
+    Projectx(Box<Projectx>),
 }
 
 impl Venue {
     fn inner(&self) -> &dyn Protocol {
         match self {
             Self::Json(json) => json.as_ref(),
+            Self::Massive(massive) => massive.as_ref(),
+            Self::Projectx(projectx) => projectx.as_ref(),
         }
     }
 
     fn inner_mut(&mut self) -> &mut dyn Protocol {
         match self {
             Self::Json(json) => json.as_mut(),
+            Self::Massive(massive) => massive.as_mut(),
+            Self::Projectx(projectx) => projectx.as_mut(),
         }
     }
 }
@@ -60,6 +70,10 @@ impl Protocol for Venue {
 
     fn is_in_force(&self, tick: &Tick) -> bool {
         self.inner().is_in_force(tick)
+    }
+
+    fn silence_hint(&self) -> String {
+        self.inner().silence_hint()
     }
 
     fn beat(&mut self, reply: &mut Reply) {

@@ -13,10 +13,10 @@ use crate::support::tape::{Tape, print};
 use crate::support::{Home, Running, until};
 
 /// 2024-11-25T13:56:00Z, in an open session of RTYZ4.
-const START_MS: i64 = 1_732_542_960_000;
-const REHEARSE: &str = "2024-11-25T13:56:00Z@1";
+pub(crate) const START_MS: i64 = 1_732_542_960_000;
+pub(crate) const REHEARSE: &str = "2024-11-25T13:56:00Z@1";
 /// Between two messages: slow enough that each is taken in by itself.
-const PACE: Duration = Duration::from_millis(5);
+pub(crate) const PACE: Duration = Duration::from_millis(5);
 
 async fn stage(url: &str) -> (Inboxes, Home) {
     let inboxes = Inboxes::open().await;
@@ -37,7 +37,7 @@ fn script(bad: &str) -> Vec<String> {
 }
 
 /// Fails unless exactly one break was told: that of 2450 at 2450.0.
-fn assert_one_break(inboxes: &Inboxes, daemon: &Running) {
+pub(crate) fn assert_one_break(inboxes: &Inboxes, daemon: &Running) {
     let told = inboxes.hooks.received();
     let levels: Vec<_> = told.iter().map(data).filter(|event| !event["level"].is_null()).collect();
     let broken: Vec<_> = levels.iter().filter(|event| event["kind"] == "level.broken").collect();

@@ -27,3 +27,4 @@ mod replay;
 mod secrets;
 mod situations;
 mod support;
+mod venues;

@@ -176,7 +176,9 @@ fn the_documentation_has_the_keys_of_the_parser_and_no_others() {
 #[test]
 fn the_examples_of_the_documentation_load() {
     let mut examples = 0;
-    for path in ["docs/configuration.md", "docs/feeds/json.md"] {
+    for path in
+        ["docs/configuration.md", "docs/feeds/json.md", "docs/feeds/massive.md", "docs/feeds/projectx.md"]
+    {
         for block in repository(path).split("```toml\n").skip(1) {
             good(block.split("```").next().unwrap());
             examples += 1;

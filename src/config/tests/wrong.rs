@@ -81,7 +81,7 @@ fn what_does_not_exist_yet_is_said_to_be_missing() {
         ["control", "http"]
             .map(|name| format!("test.toml: [{name}] is not available in this version and changes nothing"))
     );
-    assert_snapshot!(wrong("[[feed]]\nname = \"tasty\"\nkind = \"dxlink\"\nrefresh_token = { credential = \"x\" }\n"), @r#"test.toml: feed "tasty": kind: "dxlink" is not available in this version; available: json"#);
+    assert_snapshot!(wrong("[[feed]]\nname = \"tasty\"\nkind = \"dxlink\"\nrefresh_token = { credential = \"x\" }\n"), @r#"test.toml: feed "tasty": kind: "dxlink" is not available in this version; available: json, massive, projectx"#);
     assert_snapshot!(wrong("[instrument.RTY]\nroll = \"volumes\"\n"), @r#"test.toml: instrument.RTY.roll: "volumes" is not allowed; did you mean "volume"?"#);
     assert_snapshot!(webhook("url = \"https://example.com/\"\nsecret = { env = \"X\" }\nformat = \"tradingview\""), @r#"test.toml: channel "ops": secret: belongs to format = "standard"; format = "tradingview" has no use for it"#);
 }
@@ -183,8 +183,38 @@ fn a_confirmation_is_one_condition() {
 }
 
 #[test]
+fn a_feed_of_massive_needs_a_key_and_instruments() {
+    let massive = |rest: &str| wrong(&format!("[[feed]]\nname = \"m\"\nkind = \"massive\"\n{rest}"));
+    assert_snapshot!(massive(""), @r#"
+    test.toml: feed "m": instruments: is missing; like { RTY = "RTYZ6" }, ours = theirs, or ["RTY"] for the contract in force
+    test.toml: feed "m": api_key: is missing; like { credential = "api-key" }
+    "#);
+    assert_snapshot!(massive("instruments = [\"RTY\"]\napi_key = \"k\"\nurl = \"ws://example.com\"\nrealtime = true\n"), @r#"
+    test.toml: feed "m": unknown key "realtime"; known: name, kind, api_key, instruments, url, delayed, quotes, transport_silence, market_silence, ca_file
+    test.toml: feed "m": api_key: is written in plain text; a secret never stands in the configuration; write { credential = "name" } (systemd), { file = "/path" }, { env = "NAME" } or { command = ["program", "argument"], ttl = "1h" }
+    test.toml: feed "m": url: ws:// to example.com would not be encrypted; a feed's address is wss://…, or ws://… to loopback
+    "#);
+    assert_snapshot!(massive("instruments = [\"RTY\"]\napi_key = { env = \"K\" }\nurl = \"wss://delayed.massive.com/futures\"\ndelayed = false\n"), @r#"test.toml: feed "m": delayed: is false, but delayed.massive.com serves delayed prices only"#);
+}
+
+#[test]
+fn a_feed_of_a_prop_firm_needs_a_user_and_both_addresses() {
+    let projectx = |rest: &str| {
+        wrong(&format!("[[feed]]\nname = \"t\"\nkind = \"projectx\"\ninstruments = [\"RTY\"]\n{rest}"))
+    };
+    assert_snapshot!(projectx("api = \"http://api.example.com\"\n"), @r#"
+    test.toml: feed "t": user: is missing; the name that you log in with
+    test.toml: feed "t": api_key: is missing; like { credential = "api-key" }
+    test.toml: feed "t": api: http:// to api.example.com would not be encrypted; an interface's address is https://…, or http://… to loopback
+    "#);
+    let known = "user = \"u\"\napi_key = { env = \"K\" }\n";
+    assert_snapshot!(projectx(&format!("{known}api = \"https://api.example.com\"\n")), @r#"test.toml: feed "t": hub: is missing; another firm has both, an api and a hub"#);
+    assert_snapshot!(projectx(&format!("{known}hub = \"wss://rtc.example.com\"\n")), @r#"test.toml: feed "t": api: is missing; another firm has both, an api and a hub"#);
+}
+
+#[test]
 fn a_feed_is_complete_and_protected() {
-    assert_snapshot!(wrong("[[feed]]\nname = \"m\"\n"), @r#"test.toml: feed "m": kind: is missing; available: json"#);
+    assert_snapshot!(wrong("[[feed]]\nname = \"m\"\n"), @r#"test.toml: feed "m": kind: is missing; available: json, massive, projectx"#);
     assert_snapshot!(wrong(FEED), @r#"
     test.toml: feed "m": instruments: is missing; like { RTY = "RTYZ6" }, ours = theirs, or ["RTY"] for the contract in force
     test.toml: feed "m": url: is missing; like "wss://stream.example.com/futures"

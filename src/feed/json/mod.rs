@@ -18,6 +18,8 @@ use crate::time::Timestamp;
 
 /// A shorter secret would garble every text it is taken out of.
 const SECRET_LEAST: usize = 4;
+/// Of what a peer said so many characters are shown.
+const SAID_MAX: usize = 200;
 
 /// The protocol that a [`Spec`] describes.
 #[derive(Debug)]
@@ -65,8 +67,7 @@ impl Json {
     /// What the peer said when it refused, short and without what we sent.
     fn refusal(&self, message: &RawValue, condition: &Condition) -> String {
         let said = self.scrub(first(message, &condition.at.segments).map_or("", RawValue::get));
-        let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
-        format!("the venue said {said} at {}", condition.at)
+        format!("the venue said {} at {}", clip(&said), condition.at)
     }
 
     fn is_greeted(&self) -> bool {
@@ -232,11 +233,7 @@ impl Protocol for Json {
 
     fn scrub(&self, text: &str) -> String {
         let secrets = self.secrets.values().map(ExposeSecret::expose_secret);
-        secrets.filter(|secret| secret.len() >= SECRET_LEAST).fold(text.to_owned(), |text, secret| {
-            text.replace(secret, "(secret)")
-                .replace(&json_escape(secret), "(secret)")
-                .replace(&percent_encode(secret), "(secret)")
-        })
+        secrets.fold(text.to_owned(), |text, secret| without(&text, secret))
     }
 
     fn drops(&mut self) -> &mut Drops {
@@ -271,14 +268,29 @@ fn wire_of<'w>(row: &RawValue, at: Option<&Pointer>, wires: &'w [Wire]) -> Resul
     wires.iter().find(|wire| wire.symbol == symbol).ok_or(Drop::UnknownSymbol)
 }
 
+/// A text without a secret, however it may be written in it.
+pub(super) fn without(text: &str, secret: &str) -> String {
+    if secret.len() < SECRET_LEAST {
+        return text.to_owned();
+    }
+    text.replace(secret, "(secret)")
+        .replace(&json_escape(secret), "(secret)")
+        .replace(&percent_encode(secret), "(secret)")
+}
+
+/// What a peer said, short and on one line.
+pub(super) fn clip(said: &str) -> String {
+    said.chars().filter(|c| !c.is_control()).take(SAID_MAX).collect()
+}
+
 /// For a place inside a JSON string.
-fn json_escape(text: &str) -> String {
+pub(super) fn json_escape(text: &str) -> String {
     let quoted = serde_json::Value::String(text.to_owned()).to_string();
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
 }
 
 /// For a place inside a URL.
-fn percent_encode(text: &str) -> String {
+pub(super) fn percent_encode(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));

@@ -18,7 +18,14 @@ const DIGITS_MAX: usize = 20;
 /// # Errors
 /// The reason to count when there is none.
 pub fn price(row: &RawValue, at: &Pointer) -> Result<Price, Drop> {
-    let value = first(row, &at.segments).ok_or(Drop::WrongShape)?;
+    price_of(first(row, &at.segments).ok_or(Drop::WrongShape)?)
+}
+
+/// The price that a value is: a positive decimal number, or a string that holds one.
+///
+/// # Errors
+/// When it is none.
+pub fn price_of(value: &RawValue) -> Result<Price, Drop> {
     let text = number_text(value).ok_or(Drop::BadPrice)?;
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let price = Price::parse(&text, true).map_err(|_| Drop::BadPrice)?;
@@ -30,7 +37,14 @@ pub fn price(row: &RawValue, at: &Pointer) -> Result<Price, Drop> {
 /// # Errors
 /// When something stands there that is no size.
 pub fn size(row: &RawValue, at: &Pointer) -> Result<u32, Drop> {
-    let Some(value) = first(row, &at.segments).filter(|value| value.get() != "null") else { return Ok(0) };
+    first(row, &at.segments).filter(|value| value.get() != "null").map_or(Ok(0), size_of)
+}
+
+/// The size that a value is, rounded down.
+///
+/// # Errors
+/// When it is none.
+pub fn size_of(value: &RawValue) -> Result<u32, Drop> {
     let text = number_text(value).ok_or(Drop::BadSize)?;
     let whole = Price::parse(&text, true).map_err(|_| Drop::BadSize)?.as_nanos().div_euclid(1_000_000_000);
     u32::try_from(whole).map_err(|_| Drop::BadSize)
@@ -50,7 +64,15 @@ pub fn time(row: &RawValue, at: &TimeAt) -> Result<Option<Timestamp>, Drop> {
     let Some(value) = first(row, &at.at.segments).filter(|value| value.get() != "null") else {
         return Ok(None);
     };
-    match at.format {
+    time_of(value, at.format)
+}
+
+/// The time that a value is; `Ok(None)` where it says that there is none.
+///
+/// # Errors
+/// When it is no time.
+pub fn time_of(value: &RawValue, format: TimeFormat) -> Result<Option<Timestamp>, Drop> {
+    match format {
         TimeFormat::Rfc3339 => {
             let text = string(value).ok_or(Drop::BadTime)?;
             if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| Drop::BadTime) }

@@ -4,6 +4,7 @@
 
 pub(crate) mod echo;
 pub(crate) mod peers;
+pub(crate) mod sim;
 pub(crate) mod tape;
 
 use std::fs::{self, File};
