@@ -281,6 +281,22 @@ async fn a_token_that_has_expired_meanwhile_is_replaced_before_the_next_connecti
     assert_silent_about_secrets(&daemon);
 }
 
+#[rstest]
+#[case::busy(429, "HTTP 429")]
+#[case::broken(503, "HTTP 503")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_firm_that_is_busy_or_broken_is_asked_again(#[case] status: u16, #[case] named: &str) {
+    let sim = Sim::start(Projectx, vec![open(market(Projectx, Vec::new()))], PACE).await;
+    sim.trouble(&[status]);
+    let (inboxes, home) = stage(&sim, "").await;
+    let mut daemon = start(&home);
+    let line = daemon.logs(&[named]).await;
+    assert!(!line.contains("a person must act"), "{line}");
+    inboxes.told("level.broken", "2450").await;
+    assert_one_break(&inboxes, &daemon);
+    assert_eq!((sim.logins(), sim.connections()), (1, 1), "{}", daemon.log());
+}
+
 /// The public client of each protocol, where `.ci/run` says how it is started. It prints the prices that it gets.
 #[rstest]
 #[case(Massive, "BREAKWATCH_MASSIVE_CLIENT", "massive_client.py")]

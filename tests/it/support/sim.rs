@@ -2,6 +2,7 @@
 //!
 //! They keep no clock. What they send is written by the tests; greeting, subscriptions and heartbeats are their own.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -101,6 +102,8 @@ struct Stage {
     logins: AtomicUsize,
     /// The token that the hub takes.
     token: Mutex<Option<String>>,
+    /// The interface answers so, with `Retry-After: 1`, once each.
+    troubles: Mutex<VecDeque<u16>>,
 }
 
 /// A running venue; it ends when it is dropped.
@@ -117,7 +120,8 @@ impl Sim {
         let rest = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let (socket, api) = (listener.local_addr().unwrap(), rest.local_addr().unwrap());
         let (connections, logins) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let stage = Stage { dialect, takes, pace, connections, logins, token: Mutex::new(None) };
+        let (token, troubles) = (Mutex::default(), Mutex::default());
+        let stage = Stage { dialect, takes, pace, connections, logins, token, troubles };
         let stage = Arc::new(stage);
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&stage)));
@@ -145,6 +149,11 @@ impl Sim {
         *self.stage.token.lock().unwrap() = Some(token.to_owned());
     }
 
+    /// The next answers of the interface are these.
+    pub(crate) fn trouble(&self, statuses: &[u16]) {
+        self.stage.troubles.lock().unwrap().extend(statuses);
+    }
+
     /// The feed in the configuration; the key stands in the file `key`.
     pub(crate) fn feed(&self, more: &str) -> String {
         let (socket, api) = (self.socket, self.api);
@@ -169,7 +178,12 @@ async fn interface(State(stage): State<Arc<Stage>>, request: Request) -> impl In
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     let bearer = parts.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
     let known = stage.token.lock().unwrap().clone().map(|token| format!("Bearer {token}"));
-    let ok = |text: String| (StatusCode::OK, text);
+    let with = |status: StatusCode, text: String| (status, [("retry-after", "1")], text);
+    let ok = |text: String| with(StatusCode::OK, text);
+    let trouble = stage.troubles.lock().unwrap().pop_front();
+    if let Some(status) = trouble {
+        return with(StatusCode::from_u16(status).unwrap(), String::new());
+    }
     match parts.uri.path() {
         "/api/Auth/loginKey" => {
             let nth = stage.logins.fetch_add(1, Ordering::SeqCst) + 1;
@@ -183,13 +197,13 @@ async fn interface(State(stage): State<Arc<Stage>>, request: Request) -> impl In
             *stage.token.lock().unwrap() = Some(token.clone());
             ok(format!(r#"{{"success":true,"errorCode":0,"errorMessage":null,"token":"{token}"}}"#))
         }
-        _ if bearer.is_none() || bearer != known => (StatusCode::UNAUTHORIZED, String::new()),
+        _ if bearer.is_none() || bearer != known => with(StatusCode::UNAUTHORIZED, String::new()),
         "/api/Auth/validate" => ok(r#"{"success":true,"errorCode":0,"newToken":null}"#.into()),
         "/api/Contract/search" => ok(
             r#"{"success":true,"contracts":[{"id":"CON.F.US.RTY.Z24","name":"RTYZ4","tickSize":0.1,"activeContract":true}]}"#
                 .into(),
         ),
-        _ => (StatusCode::NOT_FOUND, String::new()),
+        _ => with(StatusCode::NOT_FOUND, String::new()),
     }
 }
 
