@@ -14,9 +14,11 @@ pub mod level;
 pub mod lint;
 mod logging;
 pub mod output;
+pub mod record;
 pub mod replay;
 pub mod run;
 mod snooze;
+mod tape_file;
 pub mod test_alert;
 
 use std::path::PathBuf;
@@ -102,6 +104,8 @@ enum Command {
     Demo(demo::Args),
     /// Check the configuration without side effects, and print what it means
     Check(check::Args),
+    /// Write what a feed sends to a tape
+    Record(record::Args),
     /// Run the configured rules over recorded data
     Replay(replay::Args),
     /// Take bars into the ledger, so that derived levels have a history
@@ -159,6 +163,7 @@ fn dispatch(args: Args) -> Result<Exit, CliError> {
         Command::Run(args) => run::main(config.as_deref(), &args),
         Command::Demo(args) => demo::main(&args),
         Command::Check(args) => check::main(config.as_deref(), &args),
+        Command::Record(args) => record::main(config.as_deref(), &args),
         Command::Replay(args) => replay::main(config.as_deref(), &args),
         Command::Import(args) => import::main(config.as_deref(), &args),
         Command::Level(args) => level::main(config.as_deref(), &args),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::cli::bar_file::{self, Format};
+use crate::cli::bar_file;
 use crate::cli::output::{print, print_json, table};
-use crate::cli::{CliError, Exit, load};
+use crate::cli::{CliError, Exit, load, tape_file};
 use crate::config::Config;
 use crate::engine::rule::Rule;
 use crate::engine::{Engine, FeedSetup, Limits, Rolls, Setup, Step};
@@ -26,7 +26,7 @@ use crate::time::{Timestamp, parse_duration};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: breakwatch replay RTYZ4_1m.csv --instrument RTYZ4 --json")]
 pub struct Args {
-    /// Recorded bars
+    /// Recorded bars, or a tape of `record`
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How the files are written [default: told from their content]
@@ -49,6 +49,27 @@ pub struct Args {
     json: bool,
 }
 
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Named columns; the stamp is the bar's start
+    Csv,
+    /// NinjaTrader's export; the stamp is the bar's end
+    Ninjatrader,
+    /// A tape of `record`
+    Jsonl,
+}
+
+impl Format {
+    const fn of_bars(self) -> Option<bar_file::Format> {
+        match self {
+            Self::Csv => Some(bar_file::Format::Csv),
+            Self::Ninjatrader => Some(bar_file::Format::Ninjatrader),
+            Self::Jsonl => None,
+        }
+    }
+}
+
 fn duration(text: &str) -> Result<std::time::Duration, String> {
     parse_duration(text).map_err(|error| error.to_string())
 }
@@ -59,6 +80,10 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
 /// When the configuration is wrong, a file cannot be read, or its content is no list of bars.
 pub fn main(path: Option<&Path>, args: &Args) -> Result<Exit, CliError> {
     let config = load(path)?;
+    let is_tape = || args.files.iter().any(|file| tape_file::looks_like(file));
+    if args.format == Some(Format::Jsonl) || (args.format.is_none() && !args.daily && is_tape()) {
+        return tape(&config, args);
+    }
     let (id, month) = subject(&config, args.instrument.as_deref())?;
     let Some(instrument) = config.instruments.get(id.index()) else {
         return Err(CliError::Usage("the instrument is not configured".into()));
@@ -83,6 +108,33 @@ pub fn main(path: Option<&Path>, args: &Args) -> Result<Exit, CliError> {
         print(&format!("\n{}", report::over(&events, &borrowed(&runs), instrument)))?;
     }
     Ok(Exit::Ok)
+}
+
+/// A tape brings its own times, contracts and instruments.
+fn tape(config: &Config, args: &Args) -> Result<Exit, CliError> {
+    let [file] = args.files.as_slice() else {
+        return Err(CliError::Usage("one tape at a time, and no bars beside it".into()));
+    };
+    if !args.sweep.is_empty() || args.bar.is_some() {
+        return Err(CliError::Usage("--sweep and --bar are for bars; a tape has none".into()));
+    }
+    let only = match args.instrument.as_deref() {
+        Some(wanted) => Some(subject(config, Some(wanted))?.0),
+        None => None,
+    };
+    let played = tape_file::replay(config, file, only)?;
+    if args.json {
+        return played.events.iter().try_fold(Exit::Ok, |_, event| print_json(event));
+    }
+    let breaks = played.events.iter().filter(|event| event.kind == Kind::LevelBroken).count();
+    print(&format!(
+        "{}\n{} messages, {} updates, {} events, {breaks} breaks; {} damaged lines left out.\n",
+        event_table(&played.events),
+        played.frames,
+        played.ticks,
+        played.events.len(),
+        played.damaged
+    ))
 }
 
 /// Recorded bars, and whose they are.
@@ -191,7 +243,8 @@ fn engine(config: &Config, id: InstrumentId, rules: Vec<Rule>) -> Engine {
 
 fn read(file: &Path, args: &Args, instrument: &Instrument) -> Result<Vec<BarRow>, CliError> {
     if !args.daily {
-        let Parsed { bars, problems } = bar_file::bars(file, args.format, instrument.tick, args.bar)?;
+        let Parsed { bars, problems } =
+            bar_file::bars(file, args.format.and_then(Format::of_bars), instrument.tick, args.bar)?;
         bar_file::complain_of(file, &problems);
         return Ok(bars);
     }
@@ -201,7 +254,7 @@ fn read(file: &Path, args: &Args, instrument: &Instrument) -> Result<Vec<BarRow>
     Ok(bars.map(|bar| BarRow { bar, contract: None }).collect())
 }
 
-fn text(events: &[Event], bars: usize) -> String {
+fn event_table(events: &[Event]) -> String {
     let rows: Vec<Vec<String>> = events
         .iter()
         .map(|event| {
@@ -216,8 +269,12 @@ fn text(events: &[Event], bars: usize) -> String {
             ]
         })
         .collect();
+    table(&["time", "event", "level", "price", "threshold", "reason"], &rows)
+}
+
+fn text(events: &[Event], bars: usize) -> String {
     let breaks = events.iter().filter(|event| event.kind == Kind::LevelBroken).count();
-    let mut text = table(&["time", "event", "level", "price", "threshold", "reason"], &rows);
+    let mut text = event_table(events);
     text.push_str(&format!(
         "\n{bars} bars, {} events, {breaks} breaks. From bars: a moment within its bar is an assumption.\n",
         events.len()

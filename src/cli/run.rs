@@ -27,9 +27,18 @@ pub struct Args {
 
 /// Where a rehearsal's clock starts, and how fast it goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Rehearse {
-    from: Timestamp,
-    speed: f64,
+pub(super) struct Rehearse {
+    /// Market time at the start.
+    pub(super) from: Timestamp,
+    /// So many times as fast.
+    pub(super) speed: f64,
+}
+
+impl Rehearse {
+    /// The clock of a run: the real one unless it is a rehearsal.
+    pub(super) fn clock(rehearse: Option<Self>) -> Clock {
+        rehearse.map_or_else(Clock::real, |r| Clock::rehearsal(r.from, r.speed))
+    }
 }
 
 impl FromStr for Rehearse {
@@ -64,7 +73,7 @@ pub fn main(path: Option<&Path>, args: &Args) -> Result<Exit, CliError> {
     }
     let runtime = runtime()?;
     let result = runtime.block_on(async {
-        let clock = args.rehearse.map_or_else(Clock::real, |r| Clock::rehearsal(r.from, r.speed));
+        let clock = Rehearse::clock(args.rehearse);
         if let Some(Rehearse { from, speed }) = args.rehearse {
             info!(%from, speed, "this is a rehearsal: every alert is marked");
         }

@@ -44,6 +44,7 @@ mod slack;
 mod source;
 mod spec;
 pub mod stored;
+mod tape;
 mod template;
 mod value;
 pub mod webhook;
@@ -78,6 +79,8 @@ pub struct Config {
     pub basis: BTreeMap<InstrumentId, Basis>,
     /// The feeds, in the order of the file; a `FeedId` is the place in it.
     pub feeds: Vec<FeedConfig>,
+    /// Their tables, as they travel with a tape: without the sources of secrets.
+    pub feed_tables: Vec<toml::Table>,
     /// The levels: those of the file, then those of the included files.
     pub levels: Vec<Rule>,
     /// The channels, in the order of the file.
@@ -235,6 +238,7 @@ fn assemble(
     let instruments = instruments(root, &sections, &feeds, included, near_year);
     let basis = basis::read(root, &instruments);
     let (storage, log, retry) = (service::storage(root, dir), service::log(root), service::retry(root));
+    let feed_tables = feeds.iter().map(|feed| tape::described(feed.table())).collect();
     let feeds = feeds.iter().filter_map(|f| feed::feed(f, &instruments, near_year, dir)).collect();
     let facts = Facts { instruments: &instruments, basis: &basis, near_year };
     let single: Vec<Vec<Rule>> = sections.iter().map(|level| level::rules(level, &facts)).collect();
@@ -261,6 +265,7 @@ fn assemble(
         guards,
         basis,
         feeds,
+        feed_tables,
         levels,
         channels,
         routes,

@@ -63,6 +63,25 @@ impl Config {
         }
     }
 
+    /// Reads the secrets of one feed; nobody else's are needed.
+    ///
+    /// # Errors
+    /// When any of them cannot be read; all are told together.
+    pub async fn read_feed_secrets(
+        &self,
+        feed: &FeedConfig,
+        env: &BTreeMap<String, String>,
+        credentials: Option<&Path>,
+    ) -> Result<FeedSecrets, ConfigError> {
+        let mut wrong = Vec::new();
+        let secrets = self.feed_secrets(feed, env, credentials, &mut wrong).await;
+        if wrong.is_empty() {
+            Ok(secrets)
+        } else {
+            Err(ConfigError::Invalid { problems: wrong, unlisted: 0 })
+        }
+    }
+
     async fn feed_secrets(
         &self,
         feed: &FeedConfig,

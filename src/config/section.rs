@@ -59,6 +59,11 @@ impl<'a> Section<'a> {
         section
     }
 
+    /// The table itself.
+    pub(super) const fn table(&self) -> &'a Table {
+        self.table
+    }
+
     /// A key's value.
     pub(super) fn get(&self, key: &'static str) -> Option<&'a Value> {
         debug_assert!(self.shape.keys.contains(&key), "{key} is not in the shape of {}", self.shape.name);

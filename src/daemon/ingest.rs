@@ -5,6 +5,7 @@
 
 pub mod asked;
 pub mod socket;
+mod tap;
 pub mod tls;
 
 use std::collections::BTreeMap;
@@ -24,10 +25,11 @@ use crate::daemon::ingest::asked::Subscribed;
 use crate::daemon::ingest::socket::{Heard, Socket};
 use crate::daemon::ingest::tls::TlsError;
 use crate::daemon::pulse::Pulse;
+use crate::daemon::tape::Tape;
 use crate::feed::protocol::{Frame, Protocol, Wire};
 use crate::feed::session::{Failure, Input, Moment, Note, Now, Output, Session};
 use crate::feed::venue::Venue;
-use crate::market::tick::{FeedId, Item, Link, LinkState, Loss};
+use crate::market::tick::{FeedId, Item, Loss};
 use crate::time::Timestamp;
 
 /// Messages that one wake-up takes in at most.
@@ -59,6 +61,15 @@ pub enum IngestError {
         /// Why.
         #[source]
         source: reqwest::Error,
+    },
+    /// The tape cannot be written.
+    #[error("the tape of feed {feed:?} cannot be written")]
+    Tape {
+        /// Which feed.
+        feed: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
 }
 
@@ -100,12 +111,14 @@ pub struct FeedDriver {
     pub clock: Clock,
     /// Shows that this task makes progress.
     pub pulse: Pulse,
+    /// Takes down what the session is told.
+    pub tape: Option<Tape>,
 }
 
 /// Runs a feed until told to stop. Items go to `out`, in order.
 ///
 /// # Errors
-/// When TLS cannot be set up at all; a venue that does not answer is no error.
+/// When TLS cannot be set up at all, or a tape cannot be written; a venue that does not answer is no error.
 pub async fn run(
     driver: FeedDriver,
     out: mpsc::Sender<Vec<Item>>,
@@ -115,7 +128,7 @@ pub async fn run(
         .map_err(|source| IngestError::Tls { feed: driver.name.clone(), source })?;
     let http = http(&tls).map_err(|source| IngestError::Http { feed: driver.name.clone(), source })?;
     let (tls, now) = (std::sync::Arc::new(tls), driver.clock.monotonic());
-    Ingest {
+    let ingest = Ingest {
         driver,
         tls,
         http,
@@ -127,10 +140,8 @@ pub async fn run(
         told_at: now,
         said: None,
         full: 0,
-    }
-    .run()
-    .await;
-    Ok(())
+    };
+    ingest.run().await
 }
 
 /// For venues' interfaces: no redirects, since a token would go along.
@@ -168,13 +179,10 @@ enum Woken {
 }
 
 impl Ingest {
-    async fn run(mut self) {
-        let detail = "not connected yet".to_owned();
-        let state = LinkState::Down { loss: Loss::Disconnected, detail };
-        let first = Item::Link(Link { feed: self.driver.id, at: self.driver.clock.now(), state });
-        // Told before the first try, which may take its time.
+    async fn run(mut self) -> Result<(), IngestError> {
+        let first = self.driver.session.unconnected(self.driver.clock.now());
         if !self.hand_on(vec![first]).await {
-            return;
+            return Ok(());
         }
         let (mut items, mut outputs) = (Vec::new(), Vec::new());
         self.market(&mut outputs);
@@ -197,6 +205,7 @@ impl Ingest {
                     self.market(&mut outputs);
                     self.roll(&mut outputs);
                     self.give(Input::Timer, &mut outputs);
+                    self.on_tape(Tape::flush)?;
                 }
                 Woken::Heard(heard) => self.hear(heard, &mut outputs),
             }
@@ -204,6 +213,12 @@ impl Ingest {
         if let Some(socket) = self.socket.take() {
             socket.close().await;
         }
+        self.on_tape(Tape::finish)
+    }
+
+    fn on_tape(&mut self, act: fn(&mut Tape) -> std::io::Result<()>) -> Result<(), IngestError> {
+        let done = self.driver.tape.as_mut().map_or(Ok(()), act);
+        done.map_err(|source| IngestError::Tape { feed: self.driver.name.clone(), source })
     }
 
     fn now(&self) -> Now {
@@ -216,7 +231,7 @@ impl Ingest {
 
     fn give(&mut self, input: Input<'_>, outputs: &mut Vec<Output>) {
         let now = self.now();
-        self.driver.session.handle(input, now, outputs);
+        self.driver.tell(input, now, outputs);
     }
 
     /// Waits for the socket, the session's deadline, or the stop.
@@ -247,12 +262,12 @@ impl Ingest {
         while let Some(heard) = next {
             let closed = matches!(heard, Heard::Closed(_));
             let before = outputs.len();
-            let session = &mut self.driver.session;
+            let driver = &mut self.driver;
             match heard {
-                Heard::Text(text) => session.handle(Input::Frame(Frame::Text(text.as_str())), now, outputs),
-                Heard::Binary(bytes) => session.handle(Input::Frame(Frame::Binary(&bytes)), now, outputs),
-                Heard::Control => session.handle(Input::Heard, now, outputs),
-                Heard::Closed(why) => session.handle(Input::Closed(&why), now, outputs),
+                Heard::Text(text) => driver.tell(Input::Frame(Frame::Text(text.as_str())), now, outputs),
+                Heard::Binary(bytes) => driver.tell(Input::Frame(Frame::Binary(&bytes)), now, outputs),
+                Heard::Control => driver.tell(Input::Heard, now, outputs),
+                Heard::Closed(why) => driver.tell(Input::Closed(&why), now, outputs),
             }
             if closed {
                 self.socket = None;
@@ -360,8 +375,9 @@ impl Ingest {
 
     /// Tells the protocol what to ask for, after the venue's own interface was asked where there is one.
     async fn prepare(&mut self, wires: Vec<Wire>) -> Result<(), Failure> {
+        let now = self.now();
         let Some(account) = &mut self.driver.account else {
-            self.driver.session.protocol().set_wires(wires);
+            self.driver.ask(wires, Vec::new(), now);
             return Ok(());
         };
         let clock = &self.driver.clock;
@@ -375,11 +391,8 @@ impl Ingest {
                 Err(_) => return Err(Failure::Unreachable("the venue's interface does not answer".into())),
             },
         };
-        let protocol = self.driver.session.protocol();
-        for (name, secret) in ready.secrets {
-            protocol.set_secret(&name, secret);
-        }
-        protocol.set_wires(ready.wires);
+        let now = self.now();
+        self.driver.ask(ready.wires, ready.secrets, now);
         Ok(())
     }
 

@@ -28,5 +28,6 @@ pub mod pulse;
 pub mod rules;
 pub mod shutdown;
 pub mod start;
+pub mod tape;
 pub mod watch;
 pub mod words;

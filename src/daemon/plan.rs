@@ -104,7 +104,9 @@ fn session_limits(clock: &Clock) -> session::Limits {
     }
 }
 
-fn driver(
+/// One feed, ready to run; `at` is its place in the configuration.
+#[must_use]
+pub fn driver(
     config: &Config,
     at: usize,
     feed: &FeedConfig,
@@ -117,21 +119,31 @@ fn driver(
         Some(Subscribed { subscription: subscription.clone(), instrument })
     });
     let account = account(&feed.speech, &secrets.values);
-    let venue = venue(&feed.speech, secrets.values, clock);
-    let limits = session_limits(clock);
     Some(FeedDriver {
         name: feed.name.clone(),
         id,
-        session: Session::new(id, venue, limits),
+        session: session(id, &feed.speech, secrets.values, clock),
         subscribed: subscribed.collect(),
         account,
         tells_apart: feed.speech.tells_apart(),
         extra_roots: secrets.extra_roots,
         perishable: perishable(feed, clock),
-        connect_within: limits.connect,
+        connect_within: session_limits(clock).connect,
         clock: clock.clone(),
         pulse: Pulse::new(&format!("feed {}", feed.name), INGEST_WITHIN),
+        tape: None,
     })
+}
+
+/// A session that has not begun, with the protocol that its feed speaks.
+#[must_use]
+pub fn session(
+    id: FeedId,
+    speech: &Speech,
+    secrets: BTreeMap<String, SecretString>,
+    clock: &Clock,
+) -> Session<Venue> {
+    Session::new(id, venue(speech, secrets, clock), session_limits(clock))
 }
 
 /// The protocol that a feed speaks.

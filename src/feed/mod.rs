@@ -12,4 +12,5 @@ pub mod massive;
 pub mod projectx;
 pub mod protocol;
 pub mod session;
+pub mod tape;
 pub mod venue;

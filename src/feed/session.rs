@@ -197,6 +197,13 @@ impl<P: Protocol> Session<P> {
         &mut self.protocol
     }
 
+    /// What is told before the first try, which may take its time.
+    #[must_use]
+    pub fn unconnected(&self, at: Timestamp) -> Item {
+        let state = LinkState::Down { loss: Loss::Disconnected, detail: "not connected yet".to_owned() };
+        Item::Link(Link { feed: self.feed, at, state })
+    }
+
     /// When `Timer` is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {

@@ -21,6 +21,7 @@ mod digest;
 mod faults;
 mod levels;
 mod market_data;
+mod recording;
 mod records;
 mod rehearsal;
 mod replay;

@@ -120,7 +120,9 @@ fn uncommented(examples: bool) -> String {
 fn what_the_shipped_file_calls_a_default_is_the_default() {
     let (shipped, spelled_out) = (repository("deploy/breakwatch.toml"), uncommented(false));
     assert_ne!(shipped, spelled_out);
-    assert_eq!(format!("{:#?}", good(&shipped)), format!("{:#?}", good(&spelled_out)));
+    // The tables of the feeds are kept as they were written.
+    let read = |text: &str| format!("{:#?}", Config { feed_tables: Vec::new(), ..good(text) });
+    assert_eq!(read(&shipped), read(&spelled_out));
 }
 
 #[test]
@@ -184,7 +186,7 @@ fn the_examples_of_the_documentation_load() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 6);
+    assert_eq!(examples, 8);
 }
 
 #[test]

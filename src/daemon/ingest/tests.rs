@@ -27,7 +27,7 @@ use crate::feed::json::spec::{
 };
 use crate::feed::session::Limits;
 use crate::market::instrument::Instrument;
-use crate::market::tick::{InstrumentId, Quality, Tick, Update};
+use crate::market::tick::{InstrumentId, Link, LinkState, Quality, Tick, Update};
 use crate::time::Unit;
 
 /// Long enough for a busy machine; nothing waits for it to pass.
@@ -192,6 +192,7 @@ impl Setup {
             connect_within: self.limits.connect,
             clock: self.clock,
             pulse: Pulse::new("feed test", DEADLINE),
+            tape: None,
         }
     }
 
