@@ -23,7 +23,7 @@ use crate::daemon::words::Words;
 use crate::deliver::{Channel, Letter};
 use crate::event::{Event, Reason};
 use crate::outbox::Outcome;
-use crate::outbox::calm::{BURST, Calm, Pace};
+use crate::outbox::calm::{BURST, Calm, Group, Pace};
 use crate::outbox::digest::digest;
 use crate::outbox::message::Context;
 use crate::outbox::retry::{Decision, Schedule};
@@ -346,9 +346,10 @@ impl Course {
 
     /// What must not be sent now.
     fn held(&self, now: Timestamp, monotonic: Duration) -> Held {
-        let paused = self.pace.paused(monotonic).map(|(target, instrument, _)| Paused {
-            target: target.to_owned(),
-            instrument: instrument.map(str::to_owned),
+        let paused = self.pace.paused(monotonic).map(|waits| Paused {
+            target: waits.target.to_owned(),
+            instrument: waits.instrument.map(str::to_owned),
+            level: waits.level.map(str::to_owned),
         });
         Held { all_but_urgent: self.pace.calm().quiet_until(now).is_some(), paused: paused.collect() }
     }
@@ -357,12 +358,12 @@ impl Course {
     fn idle(&self, next_due: Option<Timestamp>, now: Timestamp, monotonic: Duration) -> Duration {
         let quiet = self.pace.calm().quiet_until(now);
         let times = next_due.into_iter().chain(quiet).map(|at| at.since(now));
-        let waits = self.pace.paused(monotonic).map(|(.., wait)| wait);
+        let waits = self.pace.paused(monotonic).map(|waits| waits.wait);
         times.chain(waits).min().unwrap_or(POLL_EVERY)
     }
 
-    /// Under which instrument a delivery is grouped: what is urgent or was tried goes by itself.
-    fn group_of<'a>(&self, due: &'a Due) -> Option<&'a str> {
+    /// What a delivery is grouped under: what is urgent or was tried goes by itself.
+    fn group_of<'a>(&self, due: &'a Due) -> Option<Group<'a>> {
         let by_itself = due.urgent || due.attempts > 0;
         self.pace.calm().group_of(&due.event).filter(|_| !by_itself)
     }
@@ -372,8 +373,9 @@ impl Course {
     }
 
     fn sends(&mut self, due: &Due, monotonic: Duration) {
-        let group = self.group_of(due).map(str::to_owned);
-        self.pace.sent(&due.target, group.as_deref(), monotonic);
+        let calm = self.pace.calm();
+        let group = if due.urgent || due.attempts > 0 { None } else { calm.group_of(&due.event) };
+        self.pace.sent(&due.target, group, monotonic);
     }
 
     fn bundle_of(&self, due: &Due) -> Option<Bundle> {
@@ -383,7 +385,7 @@ impl Course {
         if self.pace.calm().was_held(due.created_at, due.due_at) {
             return Some(Bundle { group: None, least: 2, reason: Reason::HeldBack });
         }
-        let group = self.group_of(due)?.to_owned();
+        let group = self.group_of(due)?.instrument.to_owned();
         Some(Bundle { group: Some(group), least: BURST.saturating_add(1), reason: Reason::ManyAtOnce })
     }
 
@@ -392,7 +394,7 @@ impl Course {
         let held = calm.was_held(waiting.created_at, waiting.due_at);
         match &bundle.group {
             None => held,
-            Some(group) => !held && calm.group_of(&waiting.event) == Some(group.as_str()),
+            Some(group) => !held && calm.group_of(&waiting.event).is_some_and(|of| of.instrument == group),
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::time::Timestamp;
 /// So many messages about one instrument go out one by one within [`Calm::group_wait`]; what comes after them waits,
 /// and becomes one digest.
 pub const BURST: usize = 3;
+/// So many messages about one level go out in so many times [`Calm::group_wait`]: a level around which price swings all
+/// day is told less and less often, and holds back no other level.
+const OF_LEVEL: [(usize, u32); 2] = [(10, 60), (30, 1_800)];
 
 /// How a channel keeps calm.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,18 +42,26 @@ impl Calm {
         due_at > created_at || self.quiet_until(created_at).is_some()
     }
 
-    /// The instrument under which an event is grouped on this channel; `None` when it is always told by itself.
+    /// What an event is grouped under on this channel; `None` when it is always told by itself.
     #[must_use]
-    pub fn group_of<'a>(&self, event: &'a Event) -> Option<&'a str> {
+    pub fn group_of<'a>(&self, event: &'a Event) -> Option<Group<'a>> {
         if self.group_wait.is_zero() { None } else { group_of(event) }
     }
 }
 
-/// The instrument of an event about a level, or of a digest of such events.
-#[must_use]
-pub fn group_of(event: &Event) -> Option<&str> {
-    let grouped = event.level.is_some() || event.kind == Kind::Digest;
-    event.instrument.as_deref().filter(|_| grouped)
+/// What events about levels, and digests of such, are grouped under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group<'a> {
+    /// The instrument.
+    pub instrument: &'a str,
+    /// The level; of a digest, when it is about a single one.
+    pub level: Option<&'a str>,
+}
+
+fn group_of(event: &Event) -> Option<Group<'_>> {
+    let level = event.level.as_deref();
+    let grouped = level.is_some() || event.kind == Kind::Digest;
+    event.instrument.as_deref().filter(|_| grouped).map(|instrument| Group { instrument, level })
 }
 
 /// At most so many messages in so much time.
@@ -107,6 +118,21 @@ pub struct Pace {
     rates: BTreeMap<String, Window>,
     /// What a target got about an instrument, but for what is critical.
     groups: BTreeMap<(String, String), Window>,
+    /// The same about a level of an instrument.
+    levels: BTreeMap<(String, String, String), Window>,
+}
+
+/// Whoever has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits<'a> {
+    /// The target.
+    pub target: &'a str,
+    /// The instrument, unless all of the target's messages wait.
+    pub instrument: Option<&'a str>,
+    /// The level, unless all of the instrument's messages wait.
+    pub level: Option<&'a str>,
+    /// How long.
+    pub wait: Duration,
 }
 
 /// The moments of the last messages, the latest last.
@@ -151,37 +177,82 @@ impl Pace {
 
     /// How long a message to `target` has to wait; grouped under `group`, unless it is critical or was tried before.
     #[must_use]
-    pub fn wait(&self, target: &str, group: Option<&str>, now: Duration) -> Duration {
+    pub fn wait(&self, target: &str, group: Option<Group<'_>>, now: Duration) -> Duration {
         let rate = self.calm.rate.zip(self.rates.get(target));
         let rate = rate.map_or(Duration::ZERO, |(rate, window)| window.wait(rate.count(), rate.per, now));
-        let of = |group: &str| self.groups.get(&(target.to_owned(), group.to_owned()));
-        let group = group.and_then(of);
-        rate.max(group.map_or(Duration::ZERO, |window| window.wait(BURST, self.calm.group_wait, now)))
+        let group = group.map_or(Duration::ZERO, |group| {
+            let instrument = self.groups.get(&(target.to_owned(), group.instrument.to_owned()));
+            let level =
+                group.level.and_then(|level| self.levels.get(&of_level(target, group.instrument, level)));
+            let instrument = instrument.map_or(Duration::ZERO, |window| self.group_wait(window, now));
+            instrument.max(level.map_or(Duration::ZERO, |window| self.level_wait(window, now)))
+        });
+        rate.max(group)
+    }
+
+    fn group_wait(&self, window: &Window, now: Duration) -> Duration {
+        window.wait(BURST, self.calm.group_wait, now)
+    }
+
+    fn level_wait(&self, window: &Window, now: Duration) -> Duration {
+        let wait = |(count, times): (usize, u32)| {
+            window.wait(count, self.calm.group_wait.saturating_mul(times), now)
+        };
+        OF_LEVEL.into_iter().map(wait).max().unwrap_or(Duration::ZERO)
     }
 
     /// A message was handed to the peer, whatever came of it.
-    pub fn sent(&mut self, target: &str, group: Option<&str>, now: Duration) {
+    pub fn sent(&mut self, target: &str, group: Option<Group<'_>>, now: Duration) {
         if let Some(rate) = self.calm.rate {
             self.rates.entry(target.to_owned()).or_default().add(rate.count(), now);
         }
-        if let Some(group) = group {
-            self.groups.entry((target.to_owned(), group.to_owned())).or_default().add(BURST, now);
+        let Some(group) = group else { return };
+        let key = (target.to_owned(), group.instrument.to_owned());
+        self.groups.entry(key).or_default().add(BURST, now);
+        if let Some(level) = group.level {
+            let longest = OF_LEVEL.into_iter().map(|(count, _)| count).max().unwrap_or(1);
+            self.levels.entry(of_level(target, group.instrument, level)).or_default().add(longest, now);
         }
+        self.forget(now);
     }
 
-    /// Whoever has to wait: the target, the instrument unless all of the target's messages wait, and how long.
-    pub fn paused(&self, now: Duration) -> impl Iterator<Item = (&str, Option<&str>, Duration)> {
+    /// Levels of which nothing was told for so long that nothing has to wait.
+    fn forget(&mut self, now: Duration) {
+        let longest = OF_LEVEL.into_iter().map(|(_, times)| times).max().unwrap_or(1);
+        let longest = self.calm.group_wait.saturating_mul(longest);
+        self.levels
+            .retain(|_, window| window.0.back().is_some_and(|last| last.saturating_add(longest) > now));
+    }
+
+    /// Whoever has to wait.
+    pub fn paused(&self, now: Duration) -> impl Iterator<Item = Waits<'_>> {
         let of_rate = move |rate: Rate| {
-            self.rates.iter().map(move |(target, window)| {
-                (target.as_str(), None, window.wait(rate.count(), rate.per, now))
+            self.rates.iter().map(move |(target, window)| Waits {
+                target,
+                instrument: None,
+                level: None,
+                wait: window.wait(rate.count(), rate.per, now),
             })
         };
         let rates = self.calm.rate.into_iter().flat_map(of_rate);
-        let groups = self.groups.iter().map(move |((target, group), window)| {
-            (target.as_str(), Some(group.as_str()), window.wait(BURST, self.calm.group_wait, now))
+        let groups = self.groups.iter().map(move |((target, instrument), window)| Waits {
+            target,
+            instrument: Some(instrument),
+            level: None,
+            wait: self.group_wait(window, now),
         });
-        rates.chain(groups).filter(|(.., wait)| !wait.is_zero())
+        let levels = self.levels.iter().map(move |((target, instrument, level), window)| Waits {
+            target,
+            instrument: Some(instrument),
+            level: Some(level),
+            wait: self.level_wait(window, now),
+        });
+        rates.chain(groups).chain(levels).filter(|waits| !waits.wait.is_zero())
     }
+}
+
+fn of_level(target: &str, instrument: &str, level: &str) -> (String, String, String) {
+    (target.to_owned(), instrument.to_owned(), level.to_owned())
 }
 
 #[cfg(test)]
@@ -238,20 +309,49 @@ mod tests {
         Pace::new(Calm { group_wait: secs(group_wait), rate, quiet: None })
     }
 
+    fn of(instrument: &str) -> Option<Group<'_>> {
+        Some(Group { instrument, level: None })
+    }
+
+    fn paused(pace: &Pace, at: u64) -> Vec<(Option<&str>, Option<&str>, u64)> {
+        let waits = pace.paused(secs(at)).inspect(|waits| assert_eq!(waits.target, "desk"));
+        waits.map(|waits| (waits.instrument, waits.level, waits.wait.as_secs())).collect()
+    }
+
     #[test]
     fn three_messages_about_an_instrument_go_at_once_and_the_fourth_waits() {
         let mut pace = pace(10, None);
         for at in [0, 1, 2] {
-            assert_eq!(pace.wait("desk", Some("RTY"), secs(at)), secs(0));
-            pace.sent("desk", Some("RTY"), secs(at));
+            assert_eq!(pace.wait("desk", of("RTY"), secs(at)), secs(0));
+            pace.sent("desk", of("RTY"), secs(at));
         }
-        assert_eq!(pace.wait("desk", Some("RTY"), secs(3)), secs(7));
-        assert_eq!(pace.wait("desk", Some("ES"), secs(3)), secs(0), "another instrument");
-        assert_eq!(pace.wait("boss", Some("RTY"), secs(3)), secs(0), "another target");
+        assert_eq!(pace.wait("desk", of("RTY"), secs(3)), secs(7));
+        assert_eq!(pace.wait("desk", of("ES"), secs(3)), secs(0), "another instrument");
+        assert_eq!(pace.wait("boss", of("RTY"), secs(3)), secs(0), "another target");
         assert_eq!(pace.wait("desk", None, secs(3)), secs(0), "what is critical");
-        assert_eq!(pace.paused(secs(3)).collect::<Vec<_>>(), [("desk", Some("RTY"), secs(7))]);
-        assert_eq!(pace.wait("desk", Some("RTY"), secs(10)), secs(0));
+        assert_eq!(paused(&pace, 3), [(Some("RTY"), None, 7)]);
+        assert_eq!(pace.wait("desk", of("RTY"), secs(10)), secs(0));
         assert_eq!(pace.paused(secs(10)).count(), 0);
+    }
+
+    #[test]
+    fn a_level_around_which_price_swings_is_told_less_and_less_often_and_holds_back_no_other() {
+        let mut pace = pace(1, None);
+        let level = |level| Some(Group { instrument: "RTY", level: Some(level) });
+        let mut told = Vec::new();
+        for at in 0..7_200 {
+            if pace.wait("desk", level("2450"), secs(at)).is_zero() {
+                pace.sent("desk", level("2450"), secs(at));
+                told.push(at);
+            }
+            assert!(at % 100 > 0 || pace.wait("desk", level("2500"), secs(at)).is_zero(), "at {at}");
+        }
+        let within = |from: u64, until: u64| told.iter().filter(|at| (from..until).contains(*at)).count();
+        assert_eq!((within(0, 10), within(0, 60), within(0, 1_800)), (10, 10, 30));
+        assert_eq!((within(1_800, 3_600), within(5_400, 7_200)), (30, 30));
+        assert!(paused(&pace, 7_199).iter().any(|(_, level, _)| *level == Some("2450")));
+        pace.sent("desk", level("2500"), secs(9_500));
+        assert_eq!(pace.levels.len(), 1, "what is long past is forgotten");
     }
 
     #[test]
@@ -259,9 +359,9 @@ mod tests {
         let mut pace = pace(0, Some((2, 60)));
         pace.sent("desk", None, secs(0));
         assert_eq!(pace.wait("desk", None, secs(5)), secs(0));
-        pace.sent("desk", Some("RTY"), secs(5));
+        pace.sent("desk", of("RTY"), secs(5));
         assert_eq!(pace.wait("desk", None, secs(6)), secs(54));
-        assert_eq!(pace.paused(secs(6)).collect::<Vec<_>>(), [("desk", None, secs(54))]);
+        assert_eq!(paused(&pace, 6), [(None, None, 54)]);
         assert_eq!(pace.wait("boss", None, secs(6)), secs(0));
         assert_eq!(pace.wait("desk", None, secs(60)), secs(0));
     }

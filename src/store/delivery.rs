@@ -126,6 +126,8 @@ pub struct Paused {
     pub target: String,
     /// Only what is grouped under this instrument: not urgent, about a level, and not tried yet.
     pub instrument: Option<String>,
+    /// Of these, only what is about this level.
+    pub level: Option<String>,
 }
 
 /// What follows an attempt.
@@ -173,7 +175,8 @@ impl Store {
                        (select 1 from json_each(?5) p where p.value ->> 'target' = d.target
                             and (p.value ->> 'instrument' is null
                                 or (d.urgent = 0 and d.attempts = 0 and p.value ->> 'instrument' = e.instrument
-                                    and (e.level is not null or e.kind = 'digest'))))
+                                    and (e.level is not null or e.kind = 'digest')
+                                    and coalesce(p.value ->> 'level' = e.level, p.value ->> 'level' is null))))
                    and not exists
                        (select 1 from events f join deliveries g on g.event = f.seq
                         where f.thread = e.thread and f.seq < e.seq and g.channel = d.channel and g.target = d.target

@@ -106,6 +106,7 @@ fn what_is_urgent_or_was_tried_goes_by_itself_and_waits_only_for_the_rate() {
     let paused = |instrument: Option<&str>| Paused {
         target: "desk".into(),
         instrument: instrument.map(str::to_owned),
+        level: None,
     };
     assert_eq!(held.paused, [paused(None), paused(Some("RTY"))]);
     assert_eq!(course.idle(None, t("2026-12-01T12:00:03Z"), secs(3)), secs(8));

@@ -158,6 +158,7 @@ async fn a_paused_target_or_instrument_is_passed_over() {
         let paused = paused.iter().map(|(target, instrument)| Paused {
             target: (*target).to_owned(),
             instrument: instrument.map(str::to_owned),
+            level: None,
         });
         let held = Held { all_but_urgent: false, paused: paused.collect() };
         let due = store.claim("mail", at(0), 10, &held).await.unwrap();
@@ -170,6 +171,15 @@ async fn a_paused_target_or_instrument_is_passed_over() {
     store.settle(ids[0], 1, &deferred(), at(0), Settled::Retry { due_at: at(0) }).await.unwrap();
     let tried = claim(&[("one", Some("RTY")), ("two", Some("RTY"))]).await;
     assert_eq!(tried, [ids[1], ids[0], ids[2], ids[3]], "what was tried is not grouped");
+    let of_level = |level: &str| Paused {
+        target: "two".into(),
+        instrument: Some("RTY".into()),
+        level: Some(level.to_owned()),
+    };
+    for (level, claimed) in [("a", 4), ("z", 5)] {
+        let held = Held { all_but_urgent: false, paused: vec![of_level(level)] };
+        assert_eq!(store.claim("mail", at(0), 10, &held).await.unwrap().len(), claimed, "{level}");
+    }
 }
 
 #[tokio::test]
