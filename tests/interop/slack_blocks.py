@@ -16,6 +16,7 @@ from slack_sdk.models.blocks import Block, ContextBlock, HeaderBlock, PlainTextO
 import short_day
 
 TOKEN = "xoxb-1-2-a-token-of-the-tests"
+DIGEST = "One message for all of them."
 CHANNEL = "C0123456789"
 HOSTILE = "<!channel> & <@U012AB3CD> *x* _y_ `z` <https://evil.example|click> \u202e\u200b \"'\\ \U0001f4c8 "
 BLOCKS_MAX, TEXT_MAX, TOTAL_MAX = 50, 4_000, 12_000
@@ -141,13 +142,15 @@ def main():
                 short_day.level(name, note=(HOSTILE * 99)[:4_000], said_by=(HOSTILE * 9)[:500], tags=[HOSTILE] * 20),
                 f'[[channel]]\nname = "hook"\nkind = "slack"\nurl = {url}\n',
                 f'[[channel]]\nname = "bot"\nkind = "slack"\ntoken = {token}\n',
-                f'channel = "{CHANNEL}"\napi = "{slack.url}/api"\n',
+                # The bot tells each by itself; the webhook makes digests of what Slack's rate holds back.
+                f'channel = "{CHANNEL}"\napi = "{slack.url}/api"\ngroup_wait = "0s"\n',
                 short_day.route("hook", "bot"),
             )
         )
         with short_day.running(given.binary, folder, rules) as daemon:
             count = 2 * short_day.STEPS
-            short_day.until(daemon, f"{count} messages each", lambda: min(len(slack.webhook), len(slack.bot)) >= count)
+            short_day.until(daemon, f"{count} messages of the bot", lambda: len(slack.bot) >= count)
+            short_day.until(daemon, "a digest", lambda: any(DIGEST in json.dumps(body) for body in slack.webhook))
     for body in slack.webhook + slack.bot:
         check(body)
     assert any("&lt;!channel&gt;" in json.dumps(body) for body in slack.webhook), "nothing hostile was told"
