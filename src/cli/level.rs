@@ -199,14 +199,7 @@ struct Listed {
 }
 
 fn list(config: &Config, json: bool) -> Result<Exit, CliError> {
-    let ((rules, states), snoozes) = runtime()?.block_on(async {
-        Ok::<_, CliError>((stored_levels(config).await?, snooze::snoozed(config).await?))
-    })?;
-    let mut listed = listed(config, &rules, &states);
-    for level in &mut listed {
-        let snooze = snoozes.iter().find(|snooze| snooze.level == level.name);
-        level.snoozed_until = snooze.map(|snooze| snooze.until);
-    }
+    let listed = listed(config, &runtime()?.block_on(stored_levels(config))?);
     if json {
         return listed.iter().try_fold(Exit::Ok, |_, level| print_json(level));
     }
@@ -225,24 +218,36 @@ fn list(config: &Config, json: bool) -> Result<Exit, CliError> {
     print(&table(&["name", "instrument", "price", "side", "state", "from"], &rows))
 }
 
-/// The levels of the database and all states; nothing when there is no database yet.
-pub(super) async fn stored_levels(
-    config: &Config,
-) -> Result<(Vec<StoredRule>, HashMap<String, String>), CliError> {
-    let history = match Store::open_read_only(&config.storage.path).await {
-        Ok(history) => history,
-        Err(StoreError::Missing(_)) => return Ok((Vec::new(), HashMap::new())),
-        Err(source) => return Err(of_store(source)),
-    };
-    let read = async { Ok((history.rules(0).await?, history.level_states().await?)) };
-    let read: Result<_, StoreError> = read.await;
-    history.close().await;
-    let (mut rules, states) = read.map_err(of_store)?;
-    rules.retain(|rule| !rule.removed);
-    Ok((rules, states.into_iter().collect()))
+/// What the database knows of levels.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    /// Those that were added to it.
+    pub(super) rules: Vec<StoredRule>,
+    /// Where each stands, by its key.
+    states: HashMap<String, String>,
+    /// Until when each is snoozed, by its name.
+    snoozes: HashMap<String, Timestamp>,
 }
 
-fn listed(config: &Config, rules: &[StoredRule], states: &HashMap<String, String>) -> Vec<Listed> {
+/// What the database knows of levels; nothing when there is none yet.
+pub(super) async fn stored_levels(config: &Config) -> Result<Stored, CliError> {
+    let history = match Store::open_read_only(&config.storage.path).await {
+        Ok(history) => history,
+        Err(StoreError::Missing(_)) => return Ok(Stored::default()),
+        Err(source) => return Err(of_store(source)),
+    };
+    let now = Clock::real().wall();
+    let read =
+        async { Ok((history.rules(0).await?, history.level_states().await?, history.snoozes(now).await?)) };
+    let read: Result<_, StoreError> = read.await;
+    history.close().await;
+    let (mut rules, states, snoozes) = read.map_err(of_store)?;
+    rules.retain(|rule| !rule.removed);
+    let snoozes = snoozes.into_iter().map(|snooze| (snooze.level, snooze.until));
+    Ok(Stored { rules, states: states.into_iter().collect(), snoozes: snoozes.collect() })
+}
+
+fn listed(config: &Config, stored: &Stored) -> Vec<Listed> {
     let one = |rule: &Rule, from| {
         let instrument = config.instruments.get(rule.instrument.index());
         let key = match rule.half {
@@ -255,13 +260,13 @@ fn listed(config: &Config, rules: &[StoredRule], states: &HashMap<String, String
             price: instrument.filter(|_| rule.source.is_none()).map(|i| Px::new(rule.price, i.tick)),
             side: rule.side,
             from,
-            state: states.get(&key).and_then(|state| latch(state)),
-            snoozed_until: None,
+            state: stored.states.get(&key).and_then(|state| latch(state)),
+            snoozed_until: stored.snoozes.get(&*rule.name).copied(),
         }
     };
     let mut listed: Vec<Listed> = config.levels.iter().map(|rule| one(rule, "file")).collect();
     let mut reader = stored::Reader::new(config);
-    for rule in rules {
+    for rule in &stored.rules {
         match reader.rules(&rule.name, &rule.price, &rule.terms) {
             Ok(rules) => listed.extend(rules.iter().map(|rule| one(rule, "database"))),
             Err(why) => complain(&format!("breakwatch: level {:?} is not watched: {why}", rule.name)),

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use crate::cli::level::open;
+use crate::cli::level::{open, stored_levels};
 use crate::cli::output::{print, print_json};
 use crate::cli::{CliError, Exit, runtime};
 use crate::config::Config;
 use crate::daemon::clock::Clock;
-use crate::store::snooze::Snooze;
 use crate::time::{Timestamp, parse_duration};
 
 /// A snooze lasts at most so long.
@@ -74,7 +73,7 @@ async fn known(config: &Config, level: &str) -> Result<(), CliError> {
     if config.levels.iter().any(|rule| &*rule.name == level) {
         return Ok(());
     }
-    let (rules, _) = super::level::stored_levels(config).await?;
+    let rules = stored_levels(config).await?.rules;
     if rules.iter().any(|rule| rule.name == level) {
         return Ok(());
     }
@@ -83,20 +82,4 @@ async fn known(config: &Config, level: &str) -> Result<(), CliError> {
     let near = crate::config::problem::nearest(level, names.iter().map(String::as_str));
     let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
     Err(CliError::Usage(format!("there is no level {level:?}{hint}")))
-}
-
-/// Until when levels are snoozed.
-///
-/// # Errors
-/// When the database cannot be read.
-pub(super) async fn snoozed(config: &Config) -> Result<Vec<Snooze>, CliError> {
-    use crate::store::{Store, error::StoreError};
-    let history = match Store::open_read_only(&config.storage.path).await {
-        Ok(history) => history,
-        Err(StoreError::Missing(_)) => return Ok(Vec::new()),
-        Err(source) => return Err(crate::cli::events::of_store(source)),
-    };
-    let snoozes = history.snoozes(Clock::real().wall()).await;
-    history.close().await;
-    snoozes.map_err(crate::cli::events::of_store)
 }

@@ -362,10 +362,9 @@ impl Course {
         times.chain(waits).min().unwrap_or(POLL_EVERY)
     }
 
-    /// What a delivery is grouped under: what is urgent or was tried goes by itself.
+    /// What a delivery is grouped under.
     fn group_of<'a>(&self, due: &'a Due) -> Option<Group<'a>> {
-        let by_itself = due.urgent || due.attempts > 0;
-        self.pace.calm().group_of(&due.event).filter(|_| !by_itself)
+        self.pace.calm().group_of(&due.event).filter(|_| !goes_by_itself(due))
     }
 
     fn lets(&self, due: &Due, monotonic: Duration) -> bool {
@@ -373,13 +372,12 @@ impl Course {
     }
 
     fn sends(&mut self, due: &Due, monotonic: Duration) {
-        let calm = self.pace.calm();
-        let group = if due.urgent || due.attempts > 0 { None } else { calm.group_of(&due.event) };
+        let group = self.group_of(due);
         self.pace.sent(&due.target, group, monotonic);
     }
 
     fn bundle_of(&self, due: &Due) -> Option<Bundle> {
-        if due.urgent || due.attempts > 0 {
+        if goes_by_itself(due) {
             return None;
         }
         if self.pace.calm().was_held(due.created_at, due.due_at) {
@@ -397,6 +395,11 @@ impl Course {
             Some(group) => !held && calm.group_of(&waiting.event).is_some_and(|of| of.instrument == group),
         }
     }
+}
+
+/// What is urgent is never grouped, and what was tried keeps its id.
+const fn goes_by_itself(due: &Due) -> bool {
+    due.urgent || due.attempts > 0
 }
 
 /// What one look into the outbox came to.

@@ -45,7 +45,9 @@ impl Calm {
     /// What an event is grouped under on this channel; `None` when it is always told by itself.
     #[must_use]
     pub fn group_of<'a>(&self, event: &'a Event) -> Option<Group<'a>> {
-        if self.group_wait.is_zero() { None } else { group_of(event) }
+        let level = event.level.as_deref();
+        let grouped = !self.group_wait.is_zero() && (level.is_some() || event.kind == Kind::Digest);
+        event.instrument.as_deref().filter(|_| grouped).map(|instrument| Group { instrument, level })
     }
 }
 
@@ -56,12 +58,6 @@ pub struct Group<'a> {
     pub instrument: &'a str,
     /// The level; of a digest, when it is about a single one.
     pub level: Option<&'a str>,
-}
-
-fn group_of(event: &Event) -> Option<Group<'_>> {
-    let level = event.level.as_deref();
-    let grouped = level.is_some() || event.kind == Kind::Digest;
-    event.instrument.as_deref().filter(|_| grouped).map(|instrument| Group { instrument, level })
 }
 
 /// At most so many messages in so much time.

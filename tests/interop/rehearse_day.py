@@ -223,6 +223,13 @@ class Findings:
         for place_, count in sorted((found - expected).items()):
             self.wrong.append(f"{what}: too many, {count} x {place_}")
 
+    def end(self):
+        """Prints what is wrong, and ends the script when anything is."""
+        for wrong in self.wrong:
+            print(f"WRONG: {wrong}", file=sys.stderr)
+        if self.wrong:
+            raise SystemExit(1)
+
 
 def verify(findings):
     """Checks a signature while its time stamp is fresh."""
@@ -337,9 +344,7 @@ def main():
             daemon.show()
         receiver.stop()
         server.stop()
-    for wrong in findings.wrong:
-        print(f"WRONG: {wrong}", file=sys.stderr)
-    raise SystemExit(1 if findings.wrong else 0)
+    findings.end()
 
 
 if __name__ == "__main__":

@@ -260,10 +260,7 @@ def main():
             server.stop()
         receiver.stop()
         hole.close()
-    for wrong in findings.wrong:
-        print(f"WRONG: {wrong}")
-    if findings.wrong:
-        raise SystemExit(1)
+    findings.end()
     print(f"smtp: six servers misbehaved, and everything arrived within {time.monotonic() - begun:.0f} s")
 
 
